@@ -39,7 +39,10 @@ export interface Departure {
   leftMs(): number;
   /** Milliseconds since the node first saw the cause, by uptime. */
   elapsedMs(): number;
-  /** Sets a limit from outside the node, in milliseconds since the departure began. */
+  /**
+   * Sets a limit from outside the node, in milliseconds since the node first saw the cause. The
+   * hook of a scale-in begins then, whatever the node was leaving for before.
+   */
   limit(ms: number): void;
   /**
    * Moves the node's own deadline so that at least `ms` are left. A deadline from outside does not
@@ -184,6 +187,7 @@ export function openDeparture(
 ): Departure {
   const { clock } = host;
   const startedUptime = state.uptimes?.started ?? clock.uptime() - Math.max(0, clock.now() - state.startedAt);
+  const causeUptime = () => departure.state.uptimes?.cause ?? startedUptime;
   let endsAt = state.uptimes?.deadline ?? clock.uptime() + Math.max(0, state.deadline - clock.now());
   // An end set from outside, such as the hook's global timeout, also limits an extended deadline.
   let lastEnd = Infinity;
@@ -195,8 +199,8 @@ export function openDeparture(
     background: [],
     drainedArns: effects.drainedArns ?? new Set(),
     leftMs: () => Math.max(0, Math.min(endsAt, lastEnd) - clock.uptime()),
-    elapsedMs: () => Math.max(0, clock.uptime() - (departure.state.uptimes?.cause ?? startedUptime)),
-    limit: (ms) => void (lastEnd = Math.min(lastEnd, startedUptime + Math.max(0, ms))),
+    elapsedMs: () => Math.max(0, clock.uptime() - causeUptime()),
+    limit: (ms) => void (lastEnd = Math.min(lastEnd, causeUptime() + Math.max(0, ms))),
     async extend(ms) {
       const { uptimes, hardDeadline } = departure.state;
       const later = clock.uptime() + ms;

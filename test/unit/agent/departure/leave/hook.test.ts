@@ -97,6 +97,42 @@ describe('a departure', () => {
     expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // The global time counted from the start of the departure, and was over when the hook began: the
+  // task was stopped 78 s later.
+  describe.each([
+    ['an hour after its departure for a retirement began', true],
+    ['that is not leaving yet (control)', false],
+  ])('for a scale-in of a node %s', (_what, leaves) => {
+    it.each([
+      [40, [], undefined],
+      [60, [49], 'CONTINUE'],
+    ])(
+      'lets a task run for %d minutes, or until a minute before the end of the hook',
+      async (minutes, stops, ended) => {
+        const stage = setStage(configOf({ leave: { drainSeconds: 7200 } }));
+        const { world } = stage;
+        stage.group.hooks[1] = someHook('terminate', 'terminate', { heartbeatSeconds: 30, globalSeconds: 3000 });
+        world.cluster.addTask(stage.own.arn, { group: 'service:batch', stopsAfterMs: Infinity });
+        const agent = stage.agent();
+        if (leaves) {
+          const event = { id: 'e-1', code: 'instance-retirement' };
+          const notBefore = stage.host.clock.now() + 14 * 24 * 3_600_000;
+          world.instance.events = [{ ...event, startsInMs: 14 * 24 * 3_600_000 }];
+          world.metadata.maintenance = [{ ...event, state: 'active', notBefore, description: '' }];
+        }
+        await world.clock.run(3_600_000);
+        expect(stage.departure()?.cause).toBe(leaves ? 'maintenance' : undefined);
+        world.metadata.targetState = 'Terminated';
+        stage.group.begin('terminate');
+        const began = world.clock.uptime();
+        await world.clock.run(minutes * 60_000);
+        expect(world.calls.of('stopTask').map(({ at }) => Math.round((at - began) / 60_000))).toEqual(stops);
+        expect(stage.group.hooks[1].ended).toBe(ended);
+        await agent.stop();
+      },
+    );
+  });
+
   it('confirms with Auto Scaling before it leaves the registrar, because metadata may be early', async () => {
     const stage = setStage();
     const done = runDeparture(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
