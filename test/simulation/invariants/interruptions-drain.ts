@@ -15,6 +15,9 @@ const startMs = 40_000;
  */
 const deniedMs = 60_000;
 
+/** A hold that the node has seen is over once no source has shown it for this long. */
+const heldMs = 75_000;
+
 /** The time from seeing a notice to ECS's answer. */
 const actMs = 4_000;
 
@@ -72,8 +75,10 @@ function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
 /** Returns the time until the node asks again about a retirement that it did not follow before. */
 export function askAgainMs({ scenario }: Region, { truth }: Node, reason: Reason): number {
   const cause = reason === 'retirement' ? truth.causes.get(reason) : undefined;
-  if (cause === undefined || (cause.endedBefore === undefined && truth.denialLieAt < cause.since)) return 0;
-  return deniedMs + scenario.config.maintenance.pollSeconds * 1000;
+  if (cause === undefined) return 0;
+  const pollMs = scenario.config.maintenance.pollSeconds * 1000;
+  const isDenied = cause.endedBefore !== undefined || truth.denialLieAt >= cause.since;
+  return (isDenied ? deniedMs + pollMs : 0) + (truth.wasHeld ? heldMs + pollMs : 0);
 }
 
 /** Returns the time from an order to the node's answer. */

@@ -119,6 +119,8 @@ export interface Truth {
   ecsLieAt: number;
   /** When EC2, or a list of its tags, was last untrue. Such an answer keeps a node in service. */
   denialLieAt: number;
+  /** The node has seen a sign, true or not, that a person holds it. */
+  wasHeld: boolean;
   /** The ids of maintenance events that an operator overruled. */
   overruled: Set<string>;
   /** When the metadata service first returned its rebalance recommendation. */
@@ -249,6 +251,7 @@ export function openNode(region: Region, number: number): Node {
       groupLieSince: Infinity,
       ecsLieAt: -Infinity,
       denialLieAt: -Infinity,
+      wasHeld: false,
       overruled: new Set(),
       rebalanceHeardAt: undefined,
       jumpedAt: -Infinity,
@@ -411,6 +414,7 @@ export function openHost(region: Region, node: Node, process: Process, condition
       node.logLines += 1;
       // A full disk takes no state, and the node waits all the same.
       if (message === 'held by the storm guard') node.truth.heldAt = region.clock.uptime();
+      if (message === 'left alone') node.truth.wasHeld = true;
       if (node.configuration !== undefined && message === 'configuration not taken over')
         node.configuration.toldAt = region.clock.uptime();
       if (level !== 'debug') region.trace.add(region.clock.uptime(), node.id, `  log: ${message}`, fields);
