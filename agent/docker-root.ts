@@ -25,10 +25,10 @@ const askAgainMs = 600_000;
 const storeMs = 5_000;
 
 /**
- * One answer may be wrong, as that of a second Docker at the socket. So the disk watcher believes
+ * Docker may be wrong for a minute, as a second Docker at the socket. So the disk watcher believes
  * another root only when a second answer names it this much later.
  */
-export const secondAnswerMs = 20_000;
+export const secondAnswerMs = 75_000;
 
 type Asked = Pick<Host, 'machine' | 'docker' | 'clock'>;
 

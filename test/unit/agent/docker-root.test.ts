@@ -110,6 +110,38 @@ describe('another root in an answer of Docker', () => {
     await agent.stop();
   });
 
+  // The second answer came 20 s later, and counted for ten minutes.
+  it.each([20, 60])('neither drains nor frees a node whose Docker names it for a minute (checks: %d s)', async (s) => {
+    for (const leave of [true, false]) {
+      const { stage, world, run, agent } = live([], { disk: { checkSeconds: s, leave } });
+      const { readStore } = stage.host.docker;
+      let until = -Infinity;
+      stage.host.docker.readStore = async (...args) => {
+        const store = await readStore(...args);
+        return world.clock.uptime() < until ? { ...store, root: full } : store;
+      };
+      await run(15 * minute);
+      const before = asked(world);
+      until = Infinity;
+      while (asked(world) === before) await run(500);
+      until = world.clock.uptime() + minute;
+      await run(20 * minute);
+      expect(world.docker.images).toHaveLength(3);
+      expect(stage.deeds()).not.toContain('drain');
+      await agent.stop();
+    }
+  });
+
+  // A full disk may be why Docker does not answer.
+  it.each(['dead', 'hung'] as const)('still counts where Docker is %s afterwards', async (state) => {
+    const { stage, world, run, agent } = live(Array<string>(20).fill(full), { disk: { leave: false } });
+    while (asked(world) < 2) await run(1_000);
+    world.docker.state = state;
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+  });
+
   it('counts once Docker has named it twice, after its start or later', async () => {
     for (const before of [[], [standard]]) {
       const { stage, world, run, agent } = live([...before, ...Array<string>(20).fill(full)], {
@@ -157,11 +189,11 @@ describe('another root in an answer of Docker', () => {
     };
     world.docker.store = { root: '/data', imagesInContainerd: false };
     expect(await look(0)).toBe(standard);
-    expect(await look(19_000)).toBe(standard);
+    expect(await look(74_000)).toBe(standard);
     expect(await look(1_000)).toBe('/data');
     world.docker.store = { root: standard, imagesInContainerd: false };
     expect(await look(10 * minute)).toBe('/data');
-    expect(await look(20_000)).toBe(standard);
+    expect(await look(75_000)).toBe(standard);
   });
 });
 
