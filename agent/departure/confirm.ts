@@ -132,9 +132,6 @@ const notConnectedMs = 10_000;
 /** A list of ECS may lack a record, or a cluster, for a moment. */
 const noRecordMs = 30_000;
 
-/** After a reboot, an old answer of Auto Scaling may name the state at the launch. */
-const launchingMs = 60_000;
-
 /** After a reboot, the node may have been in service, and one source may be wrong for a minute. */
 const rebootedMs = 75_000;
 
@@ -401,8 +398,7 @@ async function askRuntimeHealth(departure: Departure, signal: AbortSignal): Prom
 
 async function askWhetherInService(departure: Departure, signal: AbortSignal, readGroup: ReadGroup): Promise<Answer> {
   const answer = await askGroupOrEcs(departure, signal, readGroup);
-  const isJoining = departure.state.cause === 'join-failed';
-  if (answer.agrees !== true || isJoining || (await isFirstBoot(departure.host))) return answer;
+  if (answer.agrees !== true || (await isFirstBoot(departure.host))) return answer;
   return { ...answer, lastsMs: rebootedMs };
 }
 
@@ -419,9 +415,7 @@ async function askGroupOrEcs(departure: Departure, signal: AbortSignal, readGrou
     const isPooled = membership.lifecycleState.startsWith('Warmed:') && isJoining;
     if (isPooled) return { agrees: false, words, isVoid: true };
     // A node that is connected now joins after all, unless its own checks keep it from that.
-    if (!isJoining) return { agrees: true, words };
-    if (departure.config.join.checks.length > 0)
-      return { agrees: true, words, ...(!(await isFirstBoot(host)) && { lastsMs: launchingMs }) };
+    if (!isJoining || departure.config.join.checks.length > 0) return { agrees: true, words };
   }
   try {
     const record = await readRecord(host, departure.config, signal);
