@@ -16,6 +16,7 @@ import { openUnfinishedHooks } from './joining/unfinished-hook.ts';
 import { setLateTags } from './joining/late-tags.ts';
 import { lookForLateView } from './joining/late-view.ts';
 import { readBootId, readDeparture, type DepartureEffects } from './departure/departure.ts';
+import { isHeldYet } from './watching/left-alone.ts';
 import { openMemories } from './watching/memories.ts';
 import { publishMetrics } from './publish.ts';
 import { roster } from './watching/roster.ts';
@@ -265,6 +266,7 @@ async function handleJoinFailure(
   // The watcher of the ECS agent decides then: it restarts that agent first, and asks the queue.
   knownFacts.watchesUnjoined = await isDeniedByOne(host, config.cluster, signal);
   if (knownFacts.watchesUnjoined) return;
+  if (await isHeldYet(context, signal)) return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);

@@ -46,6 +46,19 @@ export async function findHold(
   return { words };
 }
 
+/** Whether a hold that was seen is not over yet: for a reason that no watcher found. */
+export async function isHeldYet(context: HoldContext, signal: AbortSignal): Promise<boolean> {
+  if (!wasHeld(context)) return false;
+  const { host } = context;
+  try {
+    const holder = await withTimeout(callsMs, (callSignal) => findHolder(host, true, callSignal), host.clock, signal);
+    return !lastsSince(context, holder === undefined);
+  } catch {
+    signal.throwIfAborted();
+    return true;
+  }
+}
+
 /** Begins the time anew where the denial is that a person holds the node. */
 export function noteHold(context: HoldContext, denial: string): void {
   if (isHeldBy(denial)) lastsSince(context, false);
