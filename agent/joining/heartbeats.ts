@@ -23,8 +23,9 @@ export function heartbeatEveryMs({ heartbeatSeconds }: Pick<LifecycleHook, 'hear
  */
 const longestSeconds = 900;
 
-/** The interval for a hook whose time is unknown: it may have 30 s. */
-const shortestEveryMs = heartbeatEveryMs({ heartbeatSeconds: 30 });
+/** A hook whose time is unknown may have 30 s. */
+const shortestHook = { heartbeatSeconds: 30 };
+const shortestEveryMs = heartbeatEveryMs(shortestHook);
 
 /** A node must finish this long before the hook's global time is over: that end is an ABANDON. */
 export const globalMarginMs = 60_000;
@@ -86,6 +87,11 @@ export async function sendHeartbeats(
     while (host.clock.uptime() < endsAt) {
       const heartbeat = await tryHeartbeat(host, name, knownFacts, signal);
       const isAnswered = typeof heartbeat === 'object' && heartbeat.isRefused !== true;
+      const doubtfulMs = isAnswered && !heartbeat.active ? stillActiveMs(host, hook, knownFacts) : 0;
+      if (doubtfulMs > 0) {
+        await host.clock.sleep(Math.min(everyMs, jitter(Math.max(retryMs, doubtfulMs / 2))), signal);
+        continue;
+      }
       if (isAnswered) answeredAt = host.clock.uptime();
       const leftMs = answeredAt + hook.heartbeatSeconds * 1000 - host.clock.uptime();
       await host.clock.sleep(isAnswered ? everyMs : Math.min(everyMs, retryAfterMs(leftMs)), signal);
@@ -94,6 +100,19 @@ export async function sendHeartbeats(
   } catch (error) {
     if (!signal.aborted) host.log.error('heartbeats failed', { hook: name, error: messageOf(error) });
   }
+}
+
+/**
+ * The time that the last accepted heartbeat leaves the hook. "Not active" may be one wrong answer
+ * then, and the next regular heartbeat would come too late. Retrying after half of this time costs
+ * about ten calls where the hook is truly over.
+ */
+function stillActiveMs(
+  { clock }: Host,
+  { heartbeatSeconds }: Pick<HookTimes, 'heartbeatSeconds'>,
+  { heartbeatAt }: KnownFacts,
+): number {
+  return (heartbeatAt ?? -Infinity) + heartbeatSeconds * 1000 - clock.uptime();
 }
 
 /**
@@ -143,7 +162,11 @@ async function findHookWithRetry(
     }
     const mayRead = last !== undefined && heartbeat !== 'none';
     const hook = mayRead ? await times.read(last!.group, !last!.active, signal) : undefined;
-    if (typeof hook === 'object') return { hook, heartbeatAt: last!.at };
+    if (typeof hook === 'object') return { hook, heartbeatAt: wasActive ? knownFacts.heartbeatAt! : last!.at };
+    if (typeof heartbeat === 'object' && !heartbeat.active && stillActiveMs(host, shortestHook, knownFacts) > 0) {
+      await clock.sleep(jitter(retryMs), signal);
+      continue;
+    }
     if (typeof heartbeat === 'object' && (heartbeat.active || times.isListed())) {
       // Heartbeats that failed before show that Auto Scaling is busy.
       pauseMs = Math.max(retryMs, pauseMs / 2);

@@ -50,15 +50,15 @@ async function leavesWithTask(times: Partial<LifecycleHook>, deceive: Deceive) {
 }
 
 /** A healthy node that needs nine minutes to register. */
-async function joinsSlowly(times: Partial<LifecycleHook>, deceive: Deceive) {
-  const node = launched(configOf({ join: { timeoutSeconds: 1800 } }), 9 * minute);
+async function joinsSlowly(times: Partial<LifecycleHook>, deceive: Deceive, afterMs = 9 * minute) {
+  const node = launched(configOf({ join: { timeoutSeconds: 1800 } }), afterMs);
   const { world, group } = node;
   for (const hook of group.hooks) hook.active = false;
   const hook = someHook('launch', 'launch', times);
   group.hooks = [hook];
   group.begin('launch');
   const agent = node.agent(deceive(node));
-  await world.clock.run(15 * minute);
+  await world.clock.run(afterMs + 6 * minute);
   return { ...node, hook, agent };
 }
 
@@ -186,6 +186,60 @@ it('a node reads the times of its hook twice, and sends six heartbeats meanwhile
   await world.clock.run(15 * minute);
   expect(world.calls.of('readHooks')).toHaveLength(2);
   expect(heartbeats()).toHaveLength(8);
+  await agent.stop();
+});
+
+/** When `when` says so, `times` heartbeats do not count: "No active Lifecycle Action found". */
+const denying =
+  (times: number, when: (sent: number, uptime: number) => boolean): Deceive =>
+  ({ host }) => {
+    const { cloud, clock } = host;
+    let sent = 0;
+    let left = times;
+    const heartbeat: typeof cloud.heartbeat = async (...args) =>
+      !(when((sent += 1), clock.uptime()) && left-- > 0) && cloud.heartbeat(...args);
+    return { ...host, cloud: { ...cloud, heartbeat } };
+  };
+
+const afterEleven = (_sent: number, uptime: number) => uptime > 11 * minute;
+
+// Such an answer counted as an accepted heartbeat. The next one came when the hook had timed out.
+describe.each([
+  ['once', 1, 300, afterEleven],
+  ['twice', 2, 300, afterEleven],
+  ['once', 1, 30, afterEleven],
+  ['at the third heartbeat', 1, 30, (sent) => sent >= 3],
+  ['at the sixth heartbeat', 1, 30, (sent) => sent >= 6],
+  ['at the seventh heartbeat', 1, 30, (sent) => sent >= 7],
+  ['never', 0, 300, afterEleven],
+  ['never', 0, 30, afterEleven],
+] satisfies [string, number, number, (sent: number, uptime: number) => boolean][])(
+  'when Auto Scaling %s answers %d time(s) that no action is active, of a hook of %d s',
+  (_what, times, heartbeatSeconds, when) => {
+    it('the terminate hook does not time out under a task', async () => {
+      const { world, hook, agent } = await leavesWithTask({ heartbeatSeconds }, denying(times, when));
+      await world.clock.run(35 * minute);
+      expect(hook.ended).toBeUndefined();
+      await agent.stop();
+    });
+
+    it('the launch hook does not time out under a node that joins', async () => {
+      const { hook, agent } = await joinsSlowly({ heartbeatSeconds }, denying(times, when), 20 * minute);
+      expect(hook.ended).toBe('CONTINUE');
+      await agent.stop();
+    });
+  },
+);
+
+// All nodes of an account share one limit for these calls.
+it('a node sends about ten heartbeats more to a hook that is truly over', async () => {
+  const { group, world, agent } = await leavesWithTask({ heartbeatSeconds: 1200 }, truly);
+  const heartbeats = () => world.calls.of('heartbeat').filter(({ args }) => args[1] === 'terminate').length;
+  await world.clock.run(20 * minute);
+  for (const hook of group.hooks) hook.active = false;
+  const before = heartbeats();
+  await world.clock.run(20 * minute);
+  expect(heartbeats() - before).toBeLessThanOrEqual(2 + 12);
   await agent.stop();
 });
 
