@@ -3,10 +3,9 @@
  * every fault.
  */
 
-import { Document, isMap, isScalar, isSeq, visit, type Node, type Scalar } from 'yaml';
+import { Document, isMap, isScalar, isSeq, visit, type Node } from 'yaml';
 import type { Config } from '../config/config.ts';
 import { retry } from '../core/retry.ts';
-import { tellable, tellableArguments } from '../core/secrets.ts';
 import { visible } from '../core/visible.ts';
 import { openClock } from '../host/clock.ts';
 import { opsworksRetired } from '../host/aws/session/endpoints.ts';
@@ -17,6 +16,7 @@ import { warnOfMisspeltSettings } from '../config/ecs-agent-settings.ts';
 import { logWarnings, readFileLayers, resolveConfig } from '../config/load-config.ts';
 import { parseLayers } from '../config/sources/files.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
+import { hideSecrets } from './hide-secrets.ts';
 
 /** A person waits for the command. */
 const metadataMs = 10_000;
@@ -65,6 +65,13 @@ function warnOfRetired({ registrar }: Config, { environment, log }: Pick<Command
 /** The text is valid YAML, and a valid configuration once its secrets are filled in again. */
 export function renderEffective(config: Config, sourceOf: (path: string) => string | undefined): string {
   const document = new Document(config);
+  hideSecrets(document);
+  visit(document, {
+    // An escaped character keeps its meaning only inside double quotes.
+    Scalar(_, scalar) {
+      if (typeof scalar.value === 'string' && visible(scalar.value) !== scalar.value) scalar.type = 'QUOTE_DOUBLE';
+    },
+  });
   annotate(document.contents, [], sourceOf);
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
@@ -75,27 +82,7 @@ function annotate(node: unknown, path: readonly string[], sourceOf: (path: strin
       annotate(value, [...path, String((key as { value: unknown }).value)], sourceOf);
   } else if (isScalar(node) || isSeq(node) || isMap(node)) {
     const source = sourceOf(path.join('.'));
-    hide(node, path.at(-1) ?? '');
     (node as Node).comment = source === undefined ? ' default' : ` from ${source}`;
     if (isSeq(node) || isMap(node)) node.flow = true;
   }
-}
-
-/** People paste the output of this command into tickets. */
-function hide(node: unknown, name: string): void {
-  visit(node as Node, {
-    Scalar(_, scalar) {
-      if (typeof scalar.value !== 'string') return;
-      scalar.value = tellable(name, scalar.value);
-      // An escaped character keeps its meaning only inside double quotes.
-      if (visible(scalar.value as string) !== scalar.value) scalar.type = 'QUOTE_DOUBLE';
-    },
-    Seq(_, { items }) {
-      const texts = items.filter(
-        (item) => isScalar<string>(item) && typeof item.value === 'string',
-      ) as Scalar<string>[];
-      const told = tellableArguments(texts.map(({ value }) => value));
-      for (const [at, text] of texts.entries()) text.value = told[at]!;
-    },
-  });
 }

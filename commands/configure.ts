@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { ConfigError, UsageError, Unavailable } from '../core/errors.ts';
 import type { Machine, Metadata } from '../core/host.ts';
 import { withTimeout } from '../core/retry.ts';
-import { holdsSecret } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
@@ -18,6 +17,7 @@ import { layersOf, readFiles, type LoadedLayers } from '../config/sources/files.
 import { layersOfFlags, readSettingFlags, type FlagSetting } from '../config/sources/flags.ts';
 import { readOutside, type Outside } from '../config/sources/tags-and-user-data.ts';
 import { settingFlags } from './flags.ts';
+import { isPrivate } from './hide-secrets.ts';
 
 /** cloud-init waits for this command. A working metadata service answers within milliseconds. */
 const metadataMs = 5_000;
@@ -94,7 +94,7 @@ export async function writeEdits(
   const written = [];
   for (const { path, text } of edits) {
     if (text !== undefined) {
-      const outcome = await machine.writeText(path, text, holdsSecret(text) ? 0o600 : undefined);
+      const outcome = await machine.writeText(path, text, isPrivate(text) ? 0o600 : undefined);
       written.push({ path, what: outcome === 'changed' ? ('written' as const) : outcome });
     } else if (await machine.remove(path)) {
       written.push({ path, what: 'removed' as const });

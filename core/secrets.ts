@@ -6,8 +6,13 @@
 /** The text that replaces a secret. */
 export const hidden = '(hidden)';
 
-const secretName =
-  /PASSW(OR)?D|PASSPHRASE|PASSCODE|(^|_)PASS$|_PWD$|SECRET|TOKEN|AUTH_?DATA|CREDENTIAL|PRIVATE_?KEY|ACCESS_?KEY|API_?KEY/i;
+/** These words make a name a secret's name, wherever they stand in it. */
+const sure = String.raw`passw(?:or)?d|passphrase|passcode|secret|signature|auth_?data|(?:access|account|api|auth|private|shared|subscription)[_-]?key`;
+
+/** Words that sentences have, too, and the last words of names such as DB_PASS and MYSQL_PWD. */
+const likely = String.raw`token|credential|(?:(?<![a-z\d])pass|(?<=[_-])pwd)(?![\w-])`;
+
+const secretName = new RegExp(`${sure}|${likely}`, 'i');
 
 /** True for the name of a setting such as ECS_ENGINE_AUTH_DATA or HTTP_PASSWORD. */
 export function isSecretName(name: string): boolean {
@@ -25,88 +30,106 @@ export function holdsSecret(yaml: string): boolean {
   return isNamed || redact(yaml) !== yaml;
 }
 
-/** A quoted text to its closing quote, also where the quotes are escaped; else one word. */
-const value = String.raw`(?:\\"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'&,;\]}]+)`;
+/** Before a value: NAME= or "NAME": with a value behind it. The value before it ends there. */
+const next = String.raw`[\w.-]{1,60}\\?["']?(?:\s{0,8}=(?![=\s])|:(?=\s))`;
+
+/** One word. Marks such as ; and ' belong to it where an ordinary character follows. */
+const word = String.raw`(?:[^\s"'&,;\]}\\]+|['&,;\]}]{1,9}(?=[^\s"'&,;\]}])(?!${next})|\\(?!["nr]))+`;
+
+/** To the closing quote, also where the quotes are escaped. */
+const quoted = String.raw`\\"[^"]*"?|"(?:[^"\\]+|\\.)*"?|'(?:[^']+|'')*'?`;
+
+/** All words of the line up to the next name. */
+const words = String.raw`(?:${quoted}|${word}(?:[,;]?[ \t]{1,8}(?!${next})${word})*)`;
+const value = `(?:${quoted}|${word})`;
+const quote = String.raw`\\?["']?`;
+
+/** The names of AWS's errors hold such words: InvalidSignatureException, SignatureDoesNotMatch. */
+const more = String.raw`(?!\w{0,60}(?:Error|Exception|Match)\b)[\w-]{0,40}`;
+
+/** Between a flag and its value, in one text or as items of a list. */
+const flag = String.raw`(?:^|[\s"',[(])`;
+const gap = String.raw`\\?["']?[\s,=]{1,40}(?:-\s{1,8})?`;
+
+/** In one word, curl takes flags without a value before another flag, and its value behind it. */
+const short = String.raw`-[\d#aBfgGiIjJklLMnNOpqRsSvZ]{0,20}`;
+const user = String.raw`${short}[uU]|--?(?:proxy-)?user`;
+const cookie = `${short}b|--cookie`;
+const proxy = `${short}x|--(?:pre)?proxy`;
+const secret = String.raw`--?[\w-]{0,40}(?:${sure}|${likely}|bearer)[\w-]{0,40}`;
+
+/** The rest of a value whose opening quote, if any, is the second group. */
+const rest = String.raw`(?:(?:(?!\\?\2)[^])+|${word})`;
 
 /**
  * Each form of a secret, with its replacement. The first group stays. Repetitions before the secret
  * are bounded and begin at a fixed word: otherwise a line of 60 kB takes a minute.
  */
-const forms: readonly (readonly [pattern: RegExp, told: string | ((all: string, ...groups: string[]) => string)])[] = [
+const forms: readonly (readonly [
+  pattern: RegExp,
+  told: string | ((all: string, before: string, name: string) => string),
+])[] = [
   [
-    /-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)/g,
+    /-{4,5} ?BEGIN [A-Z\d ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}[\s\S]*?(-{4,5} ?END [A-Z\d ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|$)/g,
     hidden,
   ],
 
-  // HTTP_PROXY: http://user:password@proxy, or user:password@proxy:3128, as the ECS agent takes it.
-  // The URL of a proxy has no path, so all before the last @ is the user and the password.
+  // HTTP_PROXY=user:password@proxy:3128, as the ECS agent takes it. A proxy has no path: an @ ends
+  // the password, also behind a slash.
   [
-    /(proxy\w{0,40}\\?["']?\s{0,8}[=:]\s{0,8}\\?["']?(?:[a-z][a-z0-9+.-]{0,10}:\/\/)?)(?!\(hidden\)|[a-z][a-z0-9+.-]{0,10}:\/\/)[^\s"@/:]{1,200}:[^\s"]{1,2000}@(?=[\w.[-])/gi,
+    /(proxy\w{0,40}\\?["']?\s{0,8}[=:]\s{0,8}\\?["']?(?:[a-z]\w{0,9}:\/\/)?)[^\s"@/:]{0,200}:(?!\/\/)[^\s"]{0,5000}@/gi,
     `$1${hidden}@`,
   ],
-  // https://user:password@proxy, also where the password holds a slash or an @ that should have
-  // been encoded. A port is no password.
-  [/(:\/\/)[^\s"'/:@]{1,200}:(?!\d{1,5}(?:[/?#'",;)\]}\s]|$))[^\s"]{0,2000}@(?=[\w.[-])/g, `$1${hidden}@`],
-  [/(:\/\/)[^\s"'/@]{1,2000}@/g, `$1${hidden}@`],
 
   // Authorization: Bearer …, Basic …, Token …
   [/(authorization\\?["']?\s{0,8}[:=][ \t]{0,8})(?![ \t]|\(hidden\))[^"'\n\\]+/gi, `$1${hidden}`],
   [/(\b(?:set-)?cookie[ \t]{0,8}:[ \t]{0,8})(?![ \t]|\(hidden\))[^"'\n\\]+/gi, `$1${hidden}`],
 
-  // password: two words, as YAML takes it.
-  [
-    /^([ \t]{0,40}(?:- )?[\w.-]{0,60}(?:passw(?:or)?d|passphrase|passcode)[ \t]{0,4}:[ \t]{1,8})(?!["'|>]|\(hidden\)|[^\n]{0,200}["'])[^\n]+/gim,
-    `$1${hidden}`,
-  ],
+  // password: two words
+  form(
+    String.raw`(?:(?:${sure})s?|(?<=\w[_-])(?:${likely})s?(?<!settings\.\w{0,80}))${quote}(?:\s{0,8}:|[ \t]{1,8}=)[ \t]{1,8}(?!#\s)`,
+    words,
+  ),
   // "password": "…", AWS_SECRET_ACCESS_KEY=…, X-Amz-Signature=…
-  [
-    new RegExp(
-      String.raw`((?:passw(?:or)?d|passphrase|passcode|secret|signature|auth_?data|private_?key|api[_-]?key)[\w-]{0,40}\\?["']?\s{0,8}[:=]\s{0,8})${value}`,
-      'gi',
-    ),
-    `$1${hidden}`,
-  ],
-  // DB_PASS=…, MYSQL_PWD: …, and each other name of a secret setting.
-  [
-    new RegExp(
-      String.raw`((?<![\w.-])([A-Za-z]\w{0,100})=|(?<![\w.-])([A-Z][A-Z0-9_]{1,100})\\?["']?:[ \t]{1,8})(?!\(hidden\)|#)${value}`,
-      'g',
-    ),
-    (all, before = '', inAssignment = '', inYaml = '') =>
-      isSecretName(inAssignment || inYaml) ? `${before}${hidden}` : all,
-  ],
-  // ?key=…, &sig=… of a URL.
-  [/([?&](?:key|sig|pass|pwd|code|auth|access_?key)=)(?!\(hidden\))[^\s"'&#]+/gi, `$1${hidden}`],
+  form(String.raw`(?:${sure})${more}${quote}\s{0,8}[:=]\s{0,8}`, value),
   // token=…, "token": "…", X-Vault-Token: …; but not "api/token: 403".
+  form(
+    String.raw`(?:(?<!\/)(?:${likely})${more}(?:[ \t]{0,8}=|\\?["'][ \t]{0,8}[:=])|(?<=\w[_-])(?:${likely})s?(?<!settings\.\w{0,80})[ \t]{0,8}:)[ \t]{0,8}(?!#\s)`,
+    value,
+  ),
+  // TOKEN: …, but not "token: 403".
   [
-    new RegExp(
-      String.raw`((?:(?<!\/)token\w{0,40}\s{0,8}=|["'][\w-]{0,60}token\w{0,40}\\?["']\s{0,8}[:=]|\w[_-]token\s{0,8}:)\s{0,8})${value}`,
-      'gi',
-    ),
-    `$1${hidden}`,
+    new RegExp(String.raw`((?<![\w.-])([A-Z][A-Z\d_]{1,100})${quote}:[ \t]{1,8})(?!#\s)${value}`, 'g'),
+    (all, before, name) => (isSecretName(name) ? `${before}${hidden}` : all),
   ],
+  // ?key=…&sig=…, and a cookie behind curl's -b
+  form(
+    String.raw`(?:[?&;]|${flag}-b)(?:[\w.-]{0,60}[_.-])?(?:key|sig|pwd|auth|jwt|sid|sess(?:ion)?(?:_?id)?|code(?!=\d{1,4}\b))=`,
+    String.raw`(?:[^\s"'&#]|'(?=\w))+`,
+  ),
+  // openssl -passin pass:…
+  form(String.raw`${flag}pass:`, word),
   // "auth": "…" of a Docker configuration.
   [/(["']auth\\?["']\s{0,8}:\s{0,8})(?:\\"[^"]*"?|"[^"]*"?|'[^']*'?)/gi, `$1${hidden}`],
 
-  // curl -u user:password, -su user:password or -uuser:password, in one text or as items of a list;
-  // "-u 1000:1000" is a user and a group.
-  [
-    /((?:^|[\s"',[(])(?:-[A-Za-z#]{0,12}[uU]|(?:--user|--proxy-user)(?=[\s"'\\,=]))\\?["']?[\s,=]{0,40}(?:-\s{1,8})?\\?["']?(?!\d{1,10}:\d{1,10}\b)[^\s"':,]{1,200}:)(?!\(hidden\))[^\s"',\]]+/g,
-    `$1${hidden}`,
-  ],
-  // curl -b session=…
-  [
-    /((?:^|[\s"',[(])(?:-b|--cookie)\\?["']?[\s,=]{1,40}(?:-\s{1,8})?\\?["']?[^\s"'=,]{1,200}=)(?!\(hidden\))[^\s"',\]]+/g,
-    `$1${hidden}`,
-  ],
-  // --password …, --pass …, --api-token …, --oauth2-bearer …
+  // curl -u user:password; "-u 1000:1000" is a user and a group.
   [
     new RegExp(
-      String.raw`((?:^|[\s"',[(])--?[\w-]{0,40}(?:passw(?:or)?d|passphrase|secret|token|api-?key|bearer|pass(?![\w-]))[\w-]{0,40}\\?["']?[\s,]{1,40}(?:-\s{1,8})?)(?!-|\()${value}`,
-      'gi',
+      String.raw`(${flag}(?:${short}[uU](?:${gap})?|(?:${user})${gap})\\?(["'])?(?!\d{1,10}:\d{1,10}\b)[^\s"':,=/]{1,200}:(?!\/\/))${rest}`,
+      'g',
     ),
     `$1${hidden}`,
   ],
+  [new RegExp(String.raw`(${flag}(?:${cookie})${gap}\\?(["'])?[^\s"'=,;]{1,200}=)${rest}`, 'g'), `$1${hidden}`],
+  [
+    new RegExp(
+      String.raw`(${flag}(?:${short}x|(?:${proxy})${gap})${quote}(?:[a-z]\w{0,9}:\/\/)?)[^\s"@/:]{0,200}:(?!\/\/)[^\s"]{0,5000}@`,
+      'g',
+    ),
+    `$1${hidden}@`,
+  ],
+  // --password …, --api-token …
+  form(String.raw`${flag}(?:${secret})${gap}(?!-|\()`, value),
 
   // Tokens with a recognisable prefix: JSON Web Tokens, and those of GitHub, GitLab, Slack, npm and
   // Stripe.
@@ -115,22 +138,42 @@ const forms: readonly (readonly [pattern: RegExp, told: string | ((all: string, 
   [/(\bhooks\.slack\.com\/services\/)[\w/-]+/g, `$1${hidden}`],
 ];
 
+function form(before: string, told: string): readonly [RegExp, string] {
+  return [new RegExp(`(${before})${told}`, 'gi'), `$1${hidden}`];
+}
+
+/**
+ * https://user:password@proxy, also where the password holds a slash or an @ that should have been
+ * encoded. A port is no password: http://host:8080/a@b.
+ */
+const userinfo =
+  /(:\\?\/\\?\/)(?:(?!\[)(?:[^'/?#:@]|'(?=['\w]))*:(?!\/\/|\d{1,5}(?:\\?[/?#]|'\W|,\w{1,10}:\/\/)).*@$|[^'/?#@]+@)/g;
+
+/** Up to the last @ of each word. A search by word takes linear time. */
+function withoutUserinfo(text: string): string {
+  return text.replaceAll(/[^\s"]+/g, (each) => {
+    const end = each.lastIndexOf('@') + 1;
+    return each.slice(0, end).replaceAll(userinfo, `$1${hidden}@`) + each.slice(end);
+  });
+}
+
 /** The text without what looks like a secret. */
 export function redact(text: string): string {
-  return forms.reduce((rest, [pattern, told]) => rest.replaceAll(pattern, told as string), text);
+  return forms.reduce((rest, [pattern, told]) => rest.replaceAll(pattern, told as string), withoutUserinfo(text));
 }
 
-/** The value of a setting, without a secret. */
+/** The value of a setting, without a secret. A proxy has no path, so each @ belongs to its user. */
 export function tellable(name: string, text: string): string {
   if (isSecretName(name) && text !== '') return hidden;
-  const told = redact(text);
-  return /proxy/i.test(name) ? told.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.+@/is, `$1${hidden}@`) : told;
+  const before = /proxy/i.test(name) ? /^([a-z][\w+.-]*:\/\/)?.*@/is : /^([a-z][\w+.-]*:\/\/)[^/?#]*@/is;
+  return redact(text.replace(before, `$1${hidden}@`));
 }
 
-/** Flags of a program whose next argument is a secret, or a user's name with a secret behind it. */
-const secretFlag = /^--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|bearer)[\w-]*$|^--?(?:[\w-]*-)?pass$/i;
-const userFlag = /^(?:-[A-Za-z#]{0,12}[uU]|--user|--proxy-user)$/;
-const cookieFlag = /^(?:-b|--cookie)$/;
+/** Flags of a program whose next argument is, or holds, a secret. */
+const secretFlag = new RegExp(`^(?:${secret})$`, 'i');
+const userFlag = new RegExp(`^(?:${user})$`);
+const cookieFlag = new RegExp(`^(?:${cookie})$`);
+const proxyFlag = new RegExp(`^(?:${proxy})$`);
 
 /** Arguments of a program without secrets. A secret may be the argument after its flag. */
 export function tellableArguments(words: readonly string[]): string[] {
@@ -139,6 +182,6 @@ export function tellableArguments(words: readonly string[]): string[] {
     if (secretFlag.test(before)) return hidden;
     if (userFlag.test(before) && !/^\d+:\d+$/.test(word)) return word.replace(/:.*$/s, `:${hidden}`);
     if (cookieFlag.test(before)) return word.replace(/=.*$/s, `=${hidden}`);
-    return redact(word);
+    return proxyFlag.test(before) ? tellable('proxy', word) : redact(word);
   });
 }

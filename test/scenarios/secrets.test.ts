@@ -18,7 +18,7 @@ const authData = '{"https://index.docker.io/v1/":{"auth":"canary-auth-data"}}';
 const planted = settings({
   'ecs.settings.ECS_ENGINE_AUTH_TYPE': 'docker',
   'ecs.settings.ECS_ENGINE_AUTH_DATA': `'${authData}'`,
-  'ecs.settings.HTTP_PROXY': 'http://me:canary-proxy@127.0.0.1:3128',
+  'ecs.settings.HTTP_PROXY': "http://me:it's-canary-proxy@127.0.0.1:3128",
   'join.checks': '[{command: [/canary-check, --password=canary-argument, -u, "user:canary-user"]}]',
 });
 const pulled = settings({ 'refresh.source': 'ssm:/canary', 'refresh.also': '[ecs]', 'refresh.everySeconds': 30 });

@@ -84,7 +84,44 @@ const forms = [
   'https://x/?pass=canary',
   'db:\n  password: two canary words canary\n  port: 1',
   '-----BEGIN PGP PRIVATE KEY BLOCK-----\ncanary\n-----END PGP PRIVATE KEY BLOCK-----',
+  // Each mark that a URL may hold, also behind digits.
+  ..."! $ & ' ( ) * + , ; =".split(' ').map((mark) => `http://me:12${mark}canary@proxy:3128`),
+  "http://o'brien:canary@proxy:3128",
+  'redis://:canary@cache:6379',
+  "curl -su 'user:two canary' https://x",
+  'curl -u user:a,canary https://x',
+  'curl --proxy me:canary@10.0.0.2:3128 https://x',
+  'curl -sx me:canary@10.0.0.2:3128 https://x',
+  "curl -sb 'a=canary; b=canary' https://x",
+  'curl -bsession=canary https://x',
+  "curl -H 'X-Api-Key: canary' https://x",
+  'app --access-key canary',
+  'app --db-pass=canary',
+  'java -DDB_PASS=canary',
+  'openssl rsa -passin pass:canary',
+  'TOKEN: canary',
+  'https://x.example/api/f?code=canary',
+  "https://x/?subscription-key=canary'canary",
+  'https://x/?X-Amz-Security-Token=canary',
+  'DefaultEndpointsProtocol=https;AccountKey=canary==',
+  'Server=db;Pwd=canary;Database=app',
+  'password=canary;canary',
+  "password=canary,canary'canary]canary",
+  "  password: canary canary, it's canary",
+  'error: db_pass: canary canary',
+  '---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\ncanary\n---- END SSH2 ENCRYPTED PRIVATE KEY ----',
 ];
+
+test.each(['', 'HTTP_PROXY: '])('a password of 4,000 characters in a URL is hidden: %j', (before) => {
+  expect(redact(`${before}http://me:${'a'.repeat(4000)}@proxy:3128`)).toBe(`${before}http://(hidden)@proxy:3128`);
+});
+
+test('the text behind a secret is shown', () => {
+  expect(redact('Server=db;Password=canary;Database=app x')).toBe('Server=db;Password=(hidden);Database=app x');
+  expect(redact('login: password: two words user=me')).toBe('login: password: (hidden) user=me');
+  expect(redact('{password: canary, port: 1}')).toBe('{password: (hidden), port: 1}');
+  expect(redact("curl -su 'me:two words' https://x")).toBe("curl -su 'me:(hidden)' https://x");
+});
 
 test.each(forms)('%j is recognised by its form, and a file that holds it is private', (text) => {
   // No part of it is left either.
@@ -119,6 +156,18 @@ test.each([
   'PWD=/root OLDPWD=/ app',
   'systemctl --user status app',
   'the query ?page=2&sort=key',
+  'http://[fd00:ec2::254]:8080/users/a@example.com',
+  "['http://localhost:8080','me@example.com'] ['http://localhost','me@example.com:25']",
+  'http://a.example:9200,http://b.example:9200/users/a@example.com',
+  'java -Durl=http://localhost:8080 -out:file',
+  'consul agent -bind=0.0.0.0:8301',
+  'curl -x proxy.example.com:3128 http://localhost:8080/a@b',
+  'tar -czvu a:b',
+  'GET /healthz?code=404',
+  'ecs.settings.DB_PASS: must be text',
+  'SignatureDoesNotMatch: The request signature we calculated does not match',
+  'InvalidSignatureException: Signature expired: 20261203T000000Z',
+  'CredentialsProviderError: Could not load credentials from any providers',
   'cluster: prod\nname: "{cluster} ECS - {hostname}"\ndisk: {fullPercent: 85}\n',
 ])('%j holds no secret, and stays', (text) => {
   expect(redact(text)).toBe(text);
@@ -151,6 +200,12 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
       '-b',
       'session=canary',
       'DB_PASS=canary',
+      '-sb',
+      'a=canary; b=canary',
+      '--access-key',
+      'canary',
+      '--proxy',
+      'me:12/canary@10.0.0.2:3128',
     ]),
   ).toEqual([
     '/usr/bin/curl',
@@ -177,6 +232,12 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
     '-b',
     'session=(hidden)',
     'DB_PASS=(hidden)',
+    '-sb',
+    'a=(hidden)',
+    '--access-key',
+    '(hidden)',
+    '--proxy',
+    '(hidden)@10.0.0.2:3128',
   ]);
 });
 
@@ -184,6 +245,11 @@ test('a proxy without a scheme, as the ECS agent accepts it, is shown without it
   expect(tellable('HTTP_PROXY', 'me:canary@10.0.0.2:3128')).toBe('(hidden)@10.0.0.2:3128');
   expect(tellable('HTTP_PROXY', '10.0.0.2:3128')).toBe('10.0.0.2:3128');
   expect(tellable('HTTP_PROXY', 'http://me:12/canary@10.0.0.2:3128')).toBe('http://(hidden)@10.0.0.2:3128');
+});
+
+test('a URL is shown without its user, whatever characters the URL parser accepts in a password', () => {
+  expect(tellable('url', 'http://me:a "canary@10.0.0.2/x')).toBe('http://(hidden)@10.0.0.2/x');
+  expect(tellable('url', 'http://10.0.0.2/a "b@c')).toBe('http://10.0.0.2/a "b@c');
 });
 
 test('an error is shown without the secret in it', () => {
@@ -259,6 +325,19 @@ const repeated = [
   '?key=',
   ' -b a',
   '\n- password ',
+  '@a://b:',
+  'password: a',
+  'password=a;b',
+  'A_TOKEN: ',
+  'x_token.settings.',
+  "password=';",
+  'password=a\\',
+  ' -u"a:b',
+  ' -x a:',
+  ' --proxy=a:@',
+  '://a:b@ ',
+  ';key=',
+  '-----BEGIN PRIVATE KEY-----',
   'x:y@',
   'proxy',
   'password',
