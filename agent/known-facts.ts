@@ -28,6 +28,8 @@ export interface KnownFacts {
   watchesUnjoined?: boolean;
   /** Auto Scaling took no heartbeat under the name that the tag shows, which may be wrong. */
   isTagDoubted?: boolean;
+  /** Uptime at which the group's name was last forgotten. */
+  groupDoubtedAt?: number;
   /** The node registers anew, so its ECS agent is silent on purpose. */
   registersAnew?: boolean;
   /** Uptime of the last heartbeat for the launch hook that Auto Scaling accepted. */
@@ -51,12 +53,16 @@ export async function readGroup(host: Host, knownFacts: KnownFacts, signal: Abor
   }
 }
 
+/** While heartbeats fail, one more call to Auto Scaling in this time. */
+const doubtEveryMs = 60_000;
+
 /**
- * Forgets the name, which may come from one wrong answer of the metadata service. From then on,
- * Auto Scaling tells it: one call more in the life of an agent.
+ * Forgets the name, which may come from one wrong answer. From then on, Auto Scaling tells it, and
+ * is asked again when it may have been wrong itself.
  */
-export function doubtGroupTag(knownFacts: KnownFacts): void {
-  if (knownFacts.isTagDoubted === true) return;
+export function doubtGroup(knownFacts: KnownFacts, uptime: number): void {
+  if (uptime - (knownFacts.groupDoubtedAt ?? -Infinity) < doubtEveryMs) return;
+  knownFacts.groupDoubtedAt = uptime;
   knownFacts.isTagDoubted = true;
   delete knownFacts.group;
 }

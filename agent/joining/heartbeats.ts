@@ -6,7 +6,7 @@ import type { Host, LifecycleHook } from '../../core/host.ts';
 import { jitter } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import { isFirstBoot } from './first-boot.ts';
-import { doubtGroupTag, readGroup, type KnownFacts } from '../known-facts.ts';
+import { doubtGroup, readGroup, type KnownFacts } from '../known-facts.ts';
 import { maxRetryMs, openHookTimes, retryMs, type HookTimes } from './hook-times.ts';
 
 /**
@@ -210,14 +210,14 @@ async function tryHeartbeat(
     group = await readGroup(host, knownFacts, signal);
     if (group === undefined) return 'none';
     const heartbeat = await sendHeartbeat(host, group, name, knownFacts, signal);
-    if (!heartbeat.active) doubtGroupTag(knownFacts);
+    if (!heartbeat.active) doubtGroup(knownFacts, at);
     return { group, ...heartbeat };
   } catch (error) {
     signal.throwIfAborted();
     host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
     // A refusal needs no quick retry: the list of hooks tells whether the hook exists.
     if (group === undefined || !(error instanceof Refused)) return undefined;
-    doubtGroupTag(knownFacts);
+    doubtGroup(knownFacts, at);
     return { group, at, active: false, isRefused: true };
   }
 }
