@@ -22,7 +22,7 @@ import { isFirstBoot } from '../joining/first-boot.ts';
 import { openDeparture, type Departure } from './departure.ts';
 import { isDiskFull, pingDocker } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
-import { beginState, irrevocableOf, onlyDrains } from './order.ts';
+import { beginState, hasBalancers, irrevocableOf, onlyDrains } from './order.ts';
 import type { Answer } from './second-source/answer.ts';
 import {
   askSpotRequest,
@@ -173,7 +173,10 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
     }
     // ECS has not started before the bootstrap is done, so there is nothing to drain. A denied
     // reason of the node's own drains nothing either: the next denials take it back.
-    const drains = departure.state.cause !== 'bootstrap-failed' && (departure.state.ending === 'await' || denied === 0);
+    // With load balancers it waits for them: requests would meet tasks that ECS stops.
+    const { cause, ending } = departure.state;
+    const isOwnAndFree = denied === 0 && !hasBalancers(departure);
+    const drains = cause !== 'bootstrap-failed' && (ending === 'await' || isOwnAndFree);
     if (drains && clock.uptime() - began >= drainAfterMs) await tryToDrain(departure, signal);
     // A spot instance has little time, so its interval stays short until then.
     const most = departure.state.cause === 'spot' && departure.leftMs() > 0 ? everyMs : longestMs;
