@@ -30,6 +30,8 @@ export interface KnownFacts {
   isTagDoubted?: boolean;
   /** Uptime at which the group's name was last forgotten. */
   groupDoubtedAt?: number;
+  /** The name that was forgotten. It counts while Auto Scaling names none. */
+  doubtedGroup?: string | undefined;
   /** The node registers anew, so its ECS agent is silent on purpose. */
   registersAnew?: boolean;
   /** Uptime of the last heartbeat for the launch hook that Auto Scaling accepted. */
@@ -44,12 +46,13 @@ export async function readGroup(host: Host, knownFacts: KnownFacts, signal: Abor
   if (knownFacts.group !== undefined) return knownFacts.group;
   try {
     knownFacts.group = (await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)))?.group;
-    return knownFacts.group;
+    return knownFacts.group ?? knownFacts.doubtedGroup;
   } catch (error) {
     // A role that may not ask Auto Scaling has only the tag.
     const tagged = error instanceof Refused ? await readGroupTag(host, signal) : undefined;
-    if (tagged === undefined) throw error;
-    return tagged;
+    const last = tagged ?? knownFacts.doubtedGroup;
+    if (last === undefined) throw error;
+    return last;
   }
 }
 
@@ -64,5 +67,6 @@ export function doubtGroup(knownFacts: KnownFacts, uptime: number): void {
   if (uptime - (knownFacts.groupDoubtedAt ?? -Infinity) < doubtEveryMs) return;
   knownFacts.groupDoubtedAt = uptime;
   knownFacts.isTagDoubted = true;
+  knownFacts.doubtedGroup = knownFacts.group ?? knownFacts.doubtedGroup;
   delete knownFacts.group;
 }

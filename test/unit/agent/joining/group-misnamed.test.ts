@@ -1,6 +1,7 @@
 /** Auto Scaling names another group of the node for some seconds. */
 
 import { expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
 import type { Host } from '../../../../core/host.ts';
 import { configOf, setStage } from '../stage.ts';
 import { launched } from './join/launched.ts';
@@ -68,3 +69,26 @@ it.each([
   expect(world.instance.state).toBe('running');
   await agent.stop();
 });
+
+// One heartbeat is answered with "not active", and Auto Scaling then does not tell the group.
+it.each([
+  ['is silent', () => Promise.reject(new Unavailable('throttled'))],
+  ['names none', () => Promise.resolve(undefined)],
+])(
+  'the launch hook does not time out under a node that joins when Auto Scaling %s after a doubt',
+  async (_what, tell) => {
+    const node = launched(configOf({ join: { timeoutSeconds: 1800 } }), 9 * minute);
+    const { world, host } = node;
+    world.metadata.tags = { [tag]: 'web' };
+    world.instance.tags[tag] = 'web';
+    let doubts = 1;
+    const readMembership: Host['cloud']['readMembership'] = async (...args) =>
+      world.clock.uptime() < 8 * minute ? tell() : host.cloud.readMembership(...args);
+    const heartbeat: Host['cloud']['heartbeat'] = async (...args) => doubts-- <= 0 && host.cloud.heartbeat(...args);
+    const agent = node.agent({ ...host, cloud: { ...host.cloud, readMembership, heartbeat } });
+    await world.clock.run(60 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(world.instance.state).toBe('running');
+    await agent.stop();
+  },
+);
