@@ -91,7 +91,8 @@ describe('a node whose Docker runs out of disk', () => {
     const engine = elsewhere.engine();
     await engine.addImage('app:1', 100);
     await engine.fill(93);
-    await waitFor('app:1 is gone', async () => (await engine.images()).length === 0);
+    // The node believes a root that only Docker names after 75 s.
+    await waitFor('app:1 is gone', async () => (await engine.images()).length === 0, 120_000);
     const { stdout } = await node.run(['doctor']);
     expect(stdout).toMatch(/disk: .*\/data\/docker: \d+ %/);
     // 5 % of its blocks are reserved: `df` and the node say the same.
