@@ -63,12 +63,17 @@ export async function run(command: ProcessCommand, signal: AbortSignal): Promise
 function start({ file, args, environment, folder, umask: mask }: ProcessCommand) {
   const open = () =>
     spawn(file, args, {
-      env: { ...environment },
+      env: withoutZeros(environment),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(folder !== undefined && { cwd: folder }),
     });
   return startChild(file, () => withUmask(mask, open), explain);
+}
+
+/** No variable can hold a zero byte, and the output of another program may. */
+function withoutZeros(environment: ProcessCommand['environment']): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, value.replaceAll('\0', ' ')]));
 }
 
 /**

@@ -85,6 +85,12 @@ test('a missing or invalid program is refused by its name', async () => {
   await expect(below).rejects.toMatchObject({ name: 'Refused', code: 'ENOTDIR' });
 });
 
+// The reason of a departure held the output of a check, and no hook ran.
+test('a zero byte in a variable does not keep a program from running', async () => {
+  const reason = shell('printf %s "$REASON"', { PATH: '/usr/bin:/bin', REASON: 'a check said\0no' });
+  expect(await run(reason, patient)).toEqual({ code: 0, tail: 'a check said no' });
+});
+
 test('starts nothing after the abort', async () => {
   const at = folder();
   const over = AbortSignal.abort(new Refused('over'));
