@@ -3,7 +3,7 @@ import { Refused, Unavailable, Unfit } from '../../../../../core/errors.ts';
 import { paths } from '../../../../../core/state/state.ts';
 import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
 import { targetGroup } from '../../departure/leave/orders.ts';
-import { configOf, setStage } from '../../stage.ts';
+import { bootedFirst, configOf, setStage } from '../../stage.ts';
 import { minute, launched } from './launched.ts';
 
 describe('a joining node', () => {
@@ -276,6 +276,8 @@ describe('an agent whose node cannot join', () => {
   // The ECS agent needs seconds to connect after the pause.
   it('keeps its load balancers and its registrar when its machine stood still', async () => {
     const stage = setStage(configOf({ leave: { targetGroups: [targetGroup] } }));
+    // After a reboot, the second source would keep the node for a minute.
+    bootedFirst(stage);
     const { clock, balancers } = stage.world;
     balancers.targetGroups.set(targetGroup, someBalancer(1_000));
     stage.own.agentConnected = false;
