@@ -29,8 +29,7 @@ export async function runHooks(
 ): Promise<void> {
   const folder = `${paths.hooks}/${occasion}`;
   const endsAt = host.clock.uptime() + allMs;
-  const names = await host.machine.list(folder).catch(() => []);
-  for (const name of names.filter((candidate) => runnable.test(candidate))) {
+  for (const name of await listHooks(host, folder)) {
     const ms = Math.min(config.leave.hookSeconds * 1000, endsAt - host.clock.uptime());
     if (ms <= 0) {
       host.log.warn('hooks cut off', { occasion, next: name });
@@ -42,7 +41,10 @@ export async function runHooks(
     try {
       const { code, tail } = await withTimeout(
         ms,
-        (callSignal) => host.machine.run(command, callSignal),
+        async (callSignal) => {
+          await host.machine.mustAnswer(command.file);
+          return host.machine.run(command, callSignal);
+        },
         host.clock,
         signal,
       );
@@ -53,6 +55,16 @@ export async function runHooks(
       signal.throwIfAborted();
       host.log.warn('hook failed', { hook: `${occasion}/${name}`, error: messageOf(error) });
     }
+  }
+}
+
+async function listHooks(host: Host, folder: string): Promise<string[]> {
+  try {
+    await host.machine.mustAnswer(folder);
+    return (await host.machine.list(folder)).filter((name) => runnable.test(name));
+  } catch (error) {
+    host.log.warn('hooks not listed', { folder, error: messageOf(error) });
+    return [];
   }
 }
 

@@ -104,7 +104,8 @@ export interface Machine {
   writeText(path: string, text: string, mode?: number): Promise<'changed' | 'unchanged'>;
   /**
    * As `writeText`, for programs of any user to read. Throws Refused where another user than root
-   * could change the folder, and so make this program write somewhere else.
+   * could change the folder, and so make this program write somewhere else, and Unavailable as
+   * `mustAnswer` does.
    */
   writeShared(path: string, text: string): Promise<'changed' | 'unchanged'>;
   /** True when there was something to remove. */
@@ -119,6 +120,12 @@ export interface Machine {
   setAside(path: string): Promise<boolean>;
   /** Names in a folder, sorted. Empty when the folder does not exist. */
   list(path: string): Promise<string[]>;
+  /**
+   * Throws Unavailable when the path leads onto a network or FUSE file system that does not answer
+   * within 5 s. Ask before a path of the operator is touched: a call that hangs in the kernel stops
+   * this process.
+   */
+  mustAnswer(path: string): Promise<void>;
   /**
    * Measures the file systems at these paths. A failure of one does not hide the others. Never
    * throws, and takes at most 20 s.

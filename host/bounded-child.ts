@@ -29,6 +29,15 @@ export class Hangs extends Unavailable {
   }
 }
 
+/** A program that hangs stays in the kernel until its file system answers, with about 1 MB. */
+export const maxHanging = 8;
+
+/** Keeps a name in `hanging` until the kernel releases the program. */
+export function keepWhileItHangs(hanging: Set<string>, name: string, { ended }: Hangs): void {
+  hanging.add(name);
+  void ended.then(() => hanging.delete(name));
+}
+
 /** Throws `Hangs` after `timeoutMs`, `Unavailable` when the program cannot be started. */
 export async function runBounded(
   file: string,

@@ -6,7 +6,7 @@ import { dirname, join, normalize, sep } from 'node:path';
 import packaged, { type Dependencies } from 'check-disk-space';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { DiskMeasurement, DiskUse, MemoryUse } from '../core/host.ts';
-import { Hangs, runBounded, type Ended } from './bounded-child.ts';
+import { Hangs, keepWhileItHangs, maxHanging, runBounded, type Ended } from './bounded-child.ts';
 
 // The package's types describe its CommonJS half. Its default export is one level deeper than that
 // of the ES module that runs.
@@ -17,9 +17,6 @@ const checkDiskSpace = packaged as unknown as typeof packaged.default;
  * file system counts as gone.
  */
 const programTimeoutMs = 5_000;
-
-/** A program that hangs stays in the kernel until its file system answers, with about 1 MB. */
-const maxHanging = 8;
 
 export interface Disks {
   /**
@@ -140,10 +137,7 @@ async function measureAlone(probe: Probe, path: string): Promise<Measured> {
     return { use };
   } catch (error) {
     apart.add(path);
-    if (error instanceof Hangs) {
-      hanging.add(path);
-      void error.ended.then(() => hanging.delete(path));
-    }
+    if (error instanceof Hangs) keepWhileItHangs(hanging, path, error);
     return { path, reason: messageOf(error) };
   }
 }

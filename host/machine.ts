@@ -11,6 +11,7 @@ import { networkVariables, type Environment } from './environment.ts';
 import type { Disks } from './disk.ts';
 import { codeOf } from './files/error-code.ts';
 import { openBelow, openFiles } from './files/files.ts';
+import { openMustAnswer } from './files/must-answer.ts';
 import { mustBeRootOwned, mustBeRootOwnedFolder } from './files/root-owned.ts';
 import { openResponse } from './http/http.ts';
 import { run } from './processes.ts';
@@ -35,9 +36,12 @@ export function openMachine(root: string, environment: Environment): Machine {
   // Kept, because it knows the file systems that hang.
   let disks: Promise<Disks> | undefined;
   const files = openFiles(top);
+  const mustAnswer = openMustAnswer(top);
   return {
     ...files,
+    mustAnswer,
     async writeShared(path, text) {
+      await mustAnswer(path);
       mustBeRootOwnedFolder(dirname(below(path)), top);
       return files.writeText(path, text, 0o644);
     },

@@ -294,6 +294,8 @@ function withoutQuery(url: string): string {
 function openConfiguredCheck(host: Host, check: Config['join']['checks'][number]): JoinCheck {
   const ms = check.timeoutSeconds * 1000;
   return async (signal) => {
+    // A file system that hangs says nothing about this node, and a new node would not differ.
+    if ('command' in check) await host.machine.mustAnswer(check.command[0] ?? '');
     try {
       if ('url' in check) {
         const status = await withTimeout(

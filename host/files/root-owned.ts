@@ -1,9 +1,10 @@
 /** Refuses to run a program as root, or to write to a folder, that another user can change. */
 
-import { existsSync, lstatSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { existsSync, realpathSync, type Stats } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { geteuid } from 'node:process';
 import { Refused } from '../../core/errors.ts';
+import { walk } from './walk.ts';
 
 /**
  * Throws Refused with the file, link or folder and the remedy. `top` and the folders above it are
@@ -24,37 +25,14 @@ export function mustBeRootOwnedFolder(folder: string, top: string): void {
 
 function refuseGuests(what: string, path: string, top: string): void {
   const trusted = realpath(top);
+  // Another user could replace any of them.
   for (const { step, stats } of walk(path)) {
     if (step === trusted || trusted.startsWith(join(step, '/'))) continue;
-    const fault = faultOf(stats);
-    if (fault !== undefined) throw unguarded(what, step, fault);
-  }
-}
-
-/** The kernel follows no more links in one path (MAXSYMLINKS). */
-const maxLinks = 40;
-
-/**
- * Each folder and link on the way to a file, and the file: another user could replace any. Ends
- * where one is missing.
- */
-function* walk(path: string): Generator<{ step: string; stats: Stats }> {
-  const ahead = path.split('/');
-  let links = 0;
-  for (let here = '/', name = ahead.shift(); name !== undefined; name = ahead.shift()) {
-    const step = join(here, name);
-    const stats = lstatSync(step, { throwIfNoEntry: false });
+    const found = stats();
     // Only root can make it: the folders on the way to it were guarded.
-    if (stats === undefined) return;
-    yield { step, stats };
-    if (!stats.isSymbolicLink()) {
-      here = step;
-      continue;
-    }
-    if (++links > maxLinks) throw new Refused(`${path}: too many links`, { code: 'ELOOP' });
-    const target = readlinkSync(step);
-    ahead.unshift(...target.split('/'));
-    if (isAbsolute(target)) here = '/';
+    if (found === undefined) return;
+    const fault = faultOf(found);
+    if (fault !== undefined) throw unguarded(what, step, fault);
   }
 }
 

@@ -13,6 +13,8 @@ export interface FakeMachine {
   disks: Map<string, DiskUse>;
   /** The reason why a path has no measurement, such as a file system that hangs. */
   unmeasured: Map<string, string>;
+  /** Paths that lead onto a file system that does not answer. */
+  hanging: Set<string>;
   memory: MemoryUse;
   bootId: string;
   /** Programs by absolute path, or by the end of one. */
@@ -71,6 +73,7 @@ export function emptyMachine(): FakeMachine {
     archives: new Map(),
     probes: new Map(),
     unmeasured: new Map(),
+    hanging: new Set(),
     processes: new Map(),
     restarted: [],
     stopped: [],
@@ -106,6 +109,10 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
     const gone = [path, ...below(path)].filter((file) => state.files.delete(file));
     return gone.length > 0;
   };
+  const mustAnswer: Machine['mustAnswer'] = async (path) => {
+    if ([...state.hanging].some((each) => `${path}/`.startsWith(`${each}/`)))
+      throw new Unavailable(`${path}: its file system (nfs4 at /mnt/share) does not answer`);
+  };
   return {
     async readText(path) {
       absolute(path);
@@ -114,7 +121,11 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
       return text;
     },
     writeText,
-    writeShared: (path, text) => writeText(path, text, 0o644),
+    async writeShared(path, text) {
+      await mustAnswer(path);
+      return writeText(path, text, 0o644);
+    },
+    mustAnswer,
     remove,
     removeShared: remove,
     async setAside(path) {

@@ -57,4 +57,26 @@ describe('a departure', () => {
       .map(({ fields }) => fields?.['hook']);
     expect(told).toEqual(ran.map((each) => each.replace(' disk', '')));
   });
+
+  // The call that started the program hung in the kernel, and with it the whole agent.
+  it('leaves out an executable in hooks.d, or a folder of them, whose file system does not answer', async () => {
+    const stage = setStage();
+    const { hanging, files, programs } = stage.world.machine;
+    const ran: string[] = [];
+    for (const name of ['leaving/10-linked', 'leaving/20-local', 'left/10-shared']) {
+      files.set(`${paths.hooks}/${name}`, '#!/bin/sh');
+      programs.set(`/${name}`, () => {
+        ran.push(name);
+        return { code: 0, tail: '' };
+      });
+    }
+    hanging.add(`${paths.hooks}/leaving/10-linked`).add(`${paths.hooks}/left`);
+    expect((await stage.leaves()).phase).toBe('done');
+    expect(ran).toEqual(['leaving/20-local']);
+    const told = stage.world.log.filter(({ message }) => /^hooks? (failed|not listed)$/.test(message));
+    expect(told.map(({ fields }) => fields?.['error'])).toEqual([
+      expect.stringMatching(/leaving\/10-linked: its file system \(nfs4 at \/mnt\/share\) does not answer/),
+      expect.stringMatching(/hooks\.d\/left: its file system/),
+    ]);
+  });
 });

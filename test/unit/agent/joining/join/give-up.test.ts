@@ -111,6 +111,25 @@ describe('a joining node', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // The program hung in the kernel, and with it the whole agent.
+  it('keeps waiting while the file system of a check does not answer, and joins when it does', async () => {
+    const node = launched(
+      configOf({ join: { checks: [{ command: ['/mnt/share/ready'], timeoutSeconds: 3 }] } }),
+      1_000,
+    );
+    const { hanging, programs } = node.world.machine;
+    programs.set('/mnt/share/ready', () => ({ code: 0, tail: '' }));
+    hanging.add('/mnt/share');
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(3 * 60 * minute);
+    expect(node.told.at(-1)).toMatch(/^joining: \/mnt\/share\/ready: its file system .* does not answer$/);
+    expect(node.world.calls.of('run')).toEqual([]);
+    hanging.clear();
+    await node.world.clock.finish(done);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   it('gives up when there is no program of a check', async () => {
     const node = launched(configOf({ join: { checks: [{ command: ['/opt/none'] }] } }), 1_000);
     await expect(node.finish()).rejects.toThrow(Unfit);
