@@ -11,14 +11,7 @@ import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
 import { identify } from './node/identify.ts';
-import {
-  keepBooted,
-  keepLastGood,
-  lookAgainMs,
-  openDoubt,
-  readEarlierBootstrap,
-  readOutsideInThisBoot,
-} from './last-good.ts';
+import { keepBooted, keepLastGood, openDoubt, readEarlierBootstrap, readOutsideInThisBoot } from './last-good.ts';
 import { keepTags, readTagsCopy } from './tags-copy.ts';
 import { keepUserData, readUserDataCopy } from './user-data-copy.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn, type Loaded } from '../config/load-config.ts';
@@ -101,6 +94,9 @@ export async function readOutsideAtBoot(
     readOutsideInThisBoot(local, doubt, callSignal, { userData, tags }),
   );
 }
+
+/** User data with a fault at a first boot may be cut off, and is read again after this time. */
+const lookAgainMs = 3_000;
 
 /**
  * At a first boot, a 404 may hide the user data with the cluster, and for longer than the doubt. So

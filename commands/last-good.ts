@@ -29,13 +29,15 @@ interface Kept {
   /** The fingerprint of these settings. */
   fingerprint?: unknown;
   tags?: unknown;
+  /** Those of `tags` that the last list lacked, and the uptime of the first list without them. */
+  missing?: unknown;
 }
 
 /** Never throws: a failure to write the disk must not stop the agent. */
 export async function keepLastGood(
   machine: Machine,
   config: Config,
-  { layers, tags, isCopy, userData }: Pick<Outside, 'layers' | 'tags' | 'isCopy' | 'userData'>,
+  { layers, tags, missing, isCopy, userData }: Pick<Outside, 'layers' | 'tags' | 'missing' | 'isCopy' | 'userData'>,
   log: Log,
 ): Promise<void> {
   const { booted } = await readKept(machine).catch(nothing);
@@ -44,6 +46,7 @@ export async function keepLastGood(
     ...(booted !== undefined && { booted }),
     ...(layers.length > 0 && { userData: isCopy === true ? 'copy' : true, fingerprint: fingerprintOf(userData) }),
     ...(tags.length > 0 && { tags: recordOfTags(tags) }),
+    ...(missing !== undefined && { missing }),
   };
   await writeKept(machine, kept, log);
 }
@@ -82,6 +85,11 @@ async function readKept(machine: Machine): Promise<Kept> {
 export async function readLastGood(machine: Machine): Promise<Config | undefined> {
   const { config, booted } = await readKept(machine);
   return parseKept(config) ?? parseKept(booted);
+}
+
+/** The last list lacked a tag that still counts. */
+export async function lacksTag(machine: Machine): Promise<boolean> {
+  return (await readKept(machine).catch(nothing)).missing !== undefined;
 }
 
 /**
@@ -148,10 +156,10 @@ export function openDoubt(clock: Clock, withinMs: number): Doubt {
 }
 
 /**
- * A list that lacks a known tag is read again after this time: it may lack the tag for a moment.
- * Then a person has removed the tag. User data with a fault at a first boot may be cut off.
+ * The metadata service may be wrong for a minute. A known tag counts until no list has shown it for
+ * this time. Then a person has removed it.
  */
-export const lookAgainMs = 3_000;
+export const missingMs = 75_000;
 
 /**
  * As `readOutside`, but one answer must not take settings from a node. EC2 changes user data only
@@ -159,7 +167,8 @@ export const lookAgainMs = 3_000;
  * settings in the user data and there are none now. Other settings count when two answers in a row
  * agree, the second after `notBefore`. At a boot, the settings of an earlier boot count then if
  * there are none. A person may hide the tags while the node runs, so the tags that an earlier run
- * in this boot has seen still count. Pass the same `doubt` to every attempt.
+ * in this boot has seen still count. So does a tag that the list has lacked for less than
+ * `missingMs`. Pass the same `doubt` to every attempt.
  */
 export async function readOutsideInThisBoot(
   { machine, metadata, clock }: Pick<Host, 'machine' | 'metadata' | 'clock'>,
@@ -169,11 +178,8 @@ export async function readOutsideInThisBoot(
 ): Promise<Outside> {
   const earlier = await readEarlier(machine);
   const known = earlier.tags.length > 0 ? earlier.tags : (earlierBoot?.tags ?? []);
-  let found = await readOutside(metadata, signal);
-  if (found.hidesTags !== true && known.some(({ key }) => !found.tags.some((tag) => tag.key === key))) {
-    await clock.sleep(lookAgainMs, signal);
-    found = await readOutside(metadata, signal);
-  }
+  const listed = await readOutside(metadata, signal);
+  const found = listed.hidesTags === true ? listed : withMissingTags(listed, known, earlier.missing, clock.uptime());
   const isDoubted = clock.uptime() < doubt.notBefore;
   const copy = earlierBoot?.userData && fingerprintOf(earlierBoot.userData.parts);
   doubtOtherUserData(found, earlier.fingerprint ?? copy, doubt, isDoubted);
@@ -185,6 +191,36 @@ export async function readOutsideInThisBoot(
     isDoubted && !isCopyInUse,
   );
   return withKnownTags(outside, earlier.tags, earlierBoot?.tags ?? [], isDoubted);
+}
+
+function withMissingTags(
+  outside: Outside,
+  known: readonly TagLayer[],
+  missingSince: Readonly<Record<string, unknown>>,
+  now: number,
+): Outside {
+  const kept: TagLayer[] = [];
+  const removed: string[] = [];
+  const missing: Record<string, number> = {};
+  for (const tag of known) {
+    const { key } = tag;
+    if (outside.tags.some((each) => each.key === key)) continue;
+    const since = missingSince[key];
+    const first = typeof since === 'number' ? Math.min(since, now) : now;
+    if (now - first >= missingMs) removed.push(key);
+    else {
+      kept.push(tag);
+      missing[key] = first;
+    }
+  }
+  const problem = `the metadata service lists it no more; it counts until it has been missing for ${missingMs / 1000} s`;
+  return {
+    ...outside,
+    tags: [...outside.tags, ...kept],
+    ...(kept.length > 0 && { missing }),
+    ...(removed.length > 0 && { removed }),
+    warnings: [...outside.warnings, ...kept.map(({ source }) => ({ path: source, problem }))],
+  };
 }
 
 /** The answer may be cut off: it then has a fault, or only some of the settings. */
@@ -233,12 +269,18 @@ function withKnownUserData(
 }
 
 /** The findings of an earlier run in this boot outside of the files. */
-async function readEarlier(machine: Machine): Promise<{ userData: unknown; fingerprint: unknown; tags: TagLayer[] }> {
-  const { userData, fingerprint, tags } = await readKept(machine).catch(nothing);
+async function readEarlier(machine: Machine): Promise<{
+  userData: unknown;
+  fingerprint: unknown;
+  tags: TagLayer[];
+  missing: Record<string, unknown>;
+}> {
+  const { userData, fingerprint, tags, missing } = await readKept(machine).catch(nothing);
   const texts = Object.entries(isPlain(tags) ? tags : {}).filter(([, value]) => typeof value === 'string');
   return {
     userData,
     fingerprint,
     tags: layersOfTags(Object.fromEntries(texts) as Record<string, string>).tags,
+    missing: isPlain(missing) ? missing : {},
   };
 }

@@ -31,6 +31,27 @@ export async function keepTags(
   }
 }
 
+/**
+ * Takes tags out of the copy that a person has removed since the boot. Never throws: the next boot
+ * would only count them a while longer.
+ */
+export async function forgetTags(
+  machine: Machine,
+  { removed = [] }: Pick<Outside, 'removed'>,
+  log: Log,
+): Promise<void> {
+  if (removed.length === 0) return;
+  try {
+    const found: unknown = JSON.parse((await machine.readText(paths.tags)) ?? 'null');
+    if (!isInstanceTags(found)) return;
+    const { instanceId, tags } = found as InstanceTags;
+    const kept = layersOfTags(tags).tags.filter(({ key }) => !removed.includes(key));
+    await keepTags(machine, instanceId, { tags: kept }, log);
+  } catch (error) {
+    log.warn('copy of the tags not kept', { error: messageOf(error) });
+  }
+}
+
 export function recordOfTags(tags: readonly TagLayer[]): Record<string, string> {
   return Object.fromEntries(tags.map(({ key, value }) => [key, value]));
 }

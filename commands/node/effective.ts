@@ -13,7 +13,16 @@ import { openMachine } from '../../host/machine.ts';
 import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
 import type { LocalHost } from './open-host.ts';
 import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
-import { keepLastGood, readBooted, readLastGood, openDoubt, readOutsideInThisBoot } from '../last-good.ts';
+import {
+  keepLastGood,
+  lacksTag,
+  missingMs,
+  openDoubt,
+  readBooted,
+  readLastGood,
+  readOutsideInThisBoot,
+} from '../last-good.ts';
+import { forgetTags } from '../tags-copy.ts';
 import {
   logWarnings,
   readFileLayers,
@@ -30,6 +39,8 @@ export interface Effective {
   revision: string;
   /** The fault for which this is the last good configuration, and not the present one. */
   refused?: string;
+  /** The list of tags lacked one that still counts: look again after this time. */
+  lookAgainMs?: number;
   /** At the start of the agent: the configuration with which the node booted, if known. */
   booted?: Config;
 }
@@ -50,7 +61,8 @@ export const effective: Run = async (context, args, signal) => {
     const found = isSet(args, 'or-last-good')
       ? await readConfigOrLastGood(local, context, signal)
       : { config: await readConfig(local, context, signal) };
-    context.print(`${JSON.stringify({ ...found, revision } satisfies Effective)}\n`);
+    const again = (await lacksTag(machine)) && { lookAgainMs: missingMs };
+    context.print(`${JSON.stringify({ ...found, revision, ...again } satisfies Effective)}\n`);
     return 0;
   } catch (error) {
     // The agent tells EventBridge of it.
@@ -86,6 +98,7 @@ async function readWith(
   const loaded = resolve(files, outside);
   logWarnings(loaded, context.log);
   await keepLastGood(machine, loaded.config, outside, context.log);
+  await forgetTags(machine, outside, context.log);
   return loaded.config;
 }
 

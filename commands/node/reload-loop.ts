@@ -106,18 +106,25 @@ interface AwaitedChange {
  */
 async function waitForChange(change: AwaitedChange, signal: AbortSignal): Promise<Effective> {
   const { reload, host, current, reloadRequested, reportError, refused } = change;
+  let { lookAgainMs } = current;
   for (;;) {
+    // A tag that a person has removed must cease to count without a second reload.
+    if (lookAgainMs !== undefined) host.clock.sleep(lookAgainMs, signal).then(reloadRequested.request, () => {});
     await reloadRequested.wait(signal);
     try {
       const next = await reload.readEffective(signal);
       refused(host, undefined);
       if (changesBetween(current.config, next.config).length > 0) return next;
       current.revision = next.revision;
+      lookAgainMs = next.lookAgainMs;
       host.log.info('configuration unchanged');
     } catch (error) {
       signal.throwIfAborted();
       host.log.error('configuration not taken over', { error: messageOf(error) });
-      if (error instanceof ConfigError) refused(host, messageOf(error.cause ?? error));
+      if (error instanceof ConfigError) {
+        lookAgainMs = undefined;
+        refused(host, messageOf(error.cause ?? error));
+      }
       reportError('configuration', error);
     }
   }

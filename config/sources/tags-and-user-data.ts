@@ -18,6 +18,10 @@ export interface Outside {
   tags: TagLayer[];
   /** The metadata service shows no tags at all, by choice or for a moment. */
   hidesTags?: true;
+  /** Tags among `tags` that the list lacks, and the uptime of the first list without them. */
+  missing?: Record<string, number>;
+  /** Known tags that no list has shown for so long that a person has removed them. */
+  removed?: readonly string[];
   layers: SettingsLayer[];
   /** The parts of the user data that hold `layers`. */
   userData?: UserDataPart[];

@@ -159,7 +159,7 @@ describe('tags that the metadata service shows no more', () => {
     answers.tags = { 'ecs-node:hostname': 'web-{shortId}', 'ecs-node:name': '{host}', Name: 'web' };
     const read = () => local.clock.finish(readConfig(local, place, signal));
     await read();
-    return { files, answers, warnings, read, place };
+    return { files, answers, local, warnings, read, place };
   }
 
   test('still count while the node runs, beside new settings in the files', async () => {
@@ -172,8 +172,10 @@ describe('tags that the metadata service shows no more', () => {
   });
 
   test('count no longer once a person has removed them', async () => {
-    const { answers, read } = await openNodeWithTags();
+    const { answers, local, read } = await openNodeWithTags();
     answers.tags = { Name: 'web' };
+    expect((await read()).hostname).toBe('web-{shortId}');
+    await local.clock.run(75_000);
     expect((await read()).hostname).toBe('');
     answers.tags = undefined;
     expect((await read()).hostname).toBe('');

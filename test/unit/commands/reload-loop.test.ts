@@ -3,7 +3,7 @@ import { runWithReload } from '../../../commands/node/reload-loop.ts';
 import type { Effective } from '../../../commands/node/effective.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
 import type { Config } from '../../../config/config.ts';
-import { ConfigError } from '../../../core/errors.ts';
+import { ConfigError, Unavailable } from '../../../core/errors.ts';
 import type { RefreshResult } from '../../../commands/refresh.ts';
 import { configOf, setStage } from '../agent/stage.ts';
 
@@ -50,6 +50,8 @@ async function inService(first: Record<string, unknown> = {}, booted?: Record<st
     wants(more: Record<string, unknown>, revision = 'none') {
       effective = { config: configOf(more), revision };
     },
+    /** A tag is missing, and still counts. */
+    lacksTag: (lookAgainMs: number) => void (effective = { ...effective, lookAgainMs }),
     breaks: (error: Error | undefined) => (problem = error),
     pulls: (next: RefreshResult) => (round = next),
     async stop() {
@@ -88,6 +90,35 @@ describe('a changed configuration', () => {
     node.reload();
     await node.run(minute);
     expect(node.opened).toHaveLength(1);
+    expect(node.logged('configuration unchanged')).toHaveLength(1);
+    await node.stop();
+  });
+
+  // A person removes a tag and reloads once.
+  it.each([
+    ['which can be read', undefined, 2],
+    ['also after one that could not be read', new Unavailable('exit code 75'), 2],
+    ['not after a fault (control)', new ConfigError([{ path: 'cluster', problem: 'missing' }]), 1],
+  ])('is looked for again while a tag is missing that still counts, %s', async (_, error, opened) => {
+    const node = await inService();
+    node.lacksTag(75_000);
+    node.reload();
+    await node.run(10_000);
+    node.wants({ disk: { checks: 5 } });
+    node.breaks(error);
+    await node.run(64_000);
+    expect(node.opened).toHaveLength(1);
+    await node.run(2_000);
+    node.breaks(undefined);
+    await node.run(3 * minute);
+    expect(node.opened).toHaveLength(opened);
+    await node.stop();
+  });
+
+  it('is looked for once where no tag is missing', async () => {
+    const node = await inService();
+    node.reload();
+    await node.run(10 * minute);
     expect(node.logged('configuration unchanged')).toHaveLength(1);
     await node.stop();
   });

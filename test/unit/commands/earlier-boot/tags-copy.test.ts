@@ -1,9 +1,10 @@
 /** Tags may name a lifecycle hook, and the metadata service may hide them at a boot. */
 
 import { describe, expect, test } from 'vitest';
+import { firstEffectiveWords } from '../../../../commands/agent.ts';
 import { readOutsideAtBoot } from '../../../../commands/bootstrap.ts';
 import { keepLastGood } from '../../../../commands/last-good.ts';
-import { readConfig } from '../../../../commands/node/effective.ts';
+import { readConfig, type Effective } from '../../../../commands/node/effective.ts';
 import { keepTags } from '../../../../commands/tags-copy.ts';
 import { keepUserData } from '../../../../commands/user-data-copy.ts';
 import { layersOf } from '../../../../config/sources/files.ts';
@@ -13,6 +14,7 @@ import { paths } from '../../../../core/state/state.ts';
 import { openFakeClock } from '../../../fakes/clock.ts';
 import { emptyMachine, openMachine } from '../../../fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity } from '../../../fakes/metadata.ts';
+import { openMetadataService, openStage } from '../stage.ts';
 
 const { signal } = new AbortController();
 const configFile = '/etc/ecs-node/config.yaml';
@@ -58,6 +60,7 @@ async function openNode(tags: Record<string, string> | undefined = withAnother) 
 }
 
 const standard = 'ecs-node-terminate';
+const minute = 60_000;
 
 // Its own hook then got neither heartbeats nor its completion, and timed out under the tasks.
 describe('a node that boots again', () => {
@@ -73,19 +76,39 @@ describe('a node that boots again', () => {
     expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
   });
 
+  // ECS takes some seconds to start between the bootstrap and the agent.
   test.each([
-    ['a moment', 2_000, 'drain-hook'],
-    ['good: a person has removed the tag', Infinity, standard],
-  ])('reads a list again that lacks the tag for %s', async (_, ms, expected) => {
+    ['leaves the tag out for 20 s', 20_000],
+    ['leaves the tag out for 60 s', 60_000],
+    ['lists it (control)', 0],
+  ])('keeps the hook that a tag names when the metadata service %s', async (_, ms) => {
     const { answers, local, boot, agent } = await openNode();
-    answers.tags = { 'ecs-node:name': 'web' };
-    if (ms < Infinity) local.clock.schedule(ms, () => void (answers.tags = withAnother));
-    const found = await boot();
-    expect(found).toMatchObject({ hook: expected, calls: 2 });
-    expect(found.ms).toBeLessThan(5_000);
-    expect((await agent()).autoScaling.terminateHook).toBe(expected);
-    // The next boot keeps the result, and asks only once.
-    expect(await boot()).toMatchObject({ hook: expected, calls: 1 });
+    if (ms > 0) answers.tags = { 'ecs-node:name': 'web' };
+    local.clock.schedule(ms, () => void (answers.tags = withAnother));
+    expect(await boot()).toMatchObject({ hook: 'drain-hook', calls: 1, ms: 0 });
+    for (let at = 0; at < 2 * minute; at += 8_000) {
+      await local.clock.run(8_000);
+      expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+    }
+  });
+
+  test.each([
+    ['one of its tags', { 'ecs-node:name': 'web' }],
+    ['its only tags', {}],
+  ])('works without %s, which a person has removed, from the second look of its agent on', async (_, rest) => {
+    const { files, answers, local, warnings, boot, agent } = await openNode();
+    answers.tags = rest;
+    expect((await boot()).hook).toBe('drain-hook');
+    expect(warnings.join()).toContain('it counts until it has been missing for 75 s');
+    await local.clock.run(74_000);
+    expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+    await local.clock.run(1_000);
+    expect((await agent()).autoScaling.terminateHook).toBe(standard);
+    // The next boot does not know the tag any more, and the copy is still that of this instance.
+    expect(await boot()).toMatchObject({ hook: standard, calls: 1, ms: 0 });
+    const { instanceId } = someIdentity;
+    const copy = files.files.get(paths.tags);
+    expect(copy && JSON.parse(String(copy))).toEqual('ecs-node:name' in rest ? { instanceId, tags: rest } : undefined);
   });
 
   // A person may have switched the tags in the metadata off.
@@ -131,9 +154,73 @@ describe('a node that boots again', () => {
   });
 });
 
-test('an agent that starts again reads a list again that lacks a tag for a moment', async () => {
-  const { answers, local, agent } = await openNode();
-  answers.tags = { 'ecs-node:name': 'web' };
-  local.clock.schedule(2_000, () => void (answers.tags = withAnother));
-  expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+// The agent reads its configuration once, and worked with another hook until its next start.
+describe('an agent that starts again', () => {
+  test.each([
+    ['leaves the tag out for 10 s', 10_000],
+    ['leaves the tag out for 60 s', 60_000],
+    ['lists it (control)', 0],
+  ])('keeps the hook that a tag names when the metadata service %s', async (_, ms) => {
+    const { files, answers, local, agent } = await openNode();
+    if (ms > 0) answers.tags = { 'ecs-node:name': 'web' };
+    local.clock.schedule(ms, () => void (answers.tags = withAnother));
+    for (let at = 0; at < 2 * minute; at += 8_000) {
+      expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+      await local.clock.run(8_000);
+    }
+    expect(JSON.parse(String(files.files.get(paths.tags)))).toMatchObject({ tags: withAnother });
+  });
+
+  // Two lists without the tag, weeks apart, are each wrong for a moment.
+  test('counts anew after a list with the tag', async () => {
+    const { answers, local, agent } = await openNode();
+    for (let week = 1; week <= 2; week++) {
+      answers.tags = { 'ecs-node:name': 'web' };
+      expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+      await local.clock.run(2 * minute);
+      answers.tags = withAnother;
+      await agent();
+    }
+  });
+
+  test.each([
+    ['an older version has written', undefined],
+    ['is damaged', 'x'],
+    ['holds another kind of value', { 'ecs-node:autoScaling.terminateHook': 'x' }],
+    ['lies in the future', { 'ecs-node:autoScaling.terminateHook': 1e300 }],
+  ])('waits 75 s where the note of the missing tags %s', async (_, missing) => {
+    const { files, answers, local, agent } = await openNode();
+    const kept = JSON.parse(String(files.files.get(paths.lastGood))) as object;
+    files.files.set(paths.lastGood, JSON.stringify({ ...kept, missing }));
+    answers.tags = { 'ecs-node:name': 'web' };
+    expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+    await local.clock.run(75_000);
+    expect((await agent()).autoScaling.terminateHook).toBe(standard);
+  });
+
+  test('takes a changed tag at once while another is missing', async () => {
+    const { answers, agent } = await openNode();
+    answers.tags = { 'ecs-node:autoScaling.terminateHook': 'other' };
+    expect(await agent()).toMatchObject({ name: 'web', autoScaling: { terminateHook: 'other' } });
+  });
+});
+
+test('the agent learns when to look for a missing tag again', async () => {
+  const stage = await openStage();
+  await stage.write(configFile.slice(1), file.text);
+  const key = 'ecs-node:autoScaling.terminateHook';
+  const name = 'ecs-node:name';
+  const answers: Record<string, string> = {
+    'meta-data/tags/instance/': `${key}\n${name}`,
+    [`meta-data/tags/instance/${key}`]: 'drain-hook',
+    [`meta-data/tags/instance/${name}`]: 'web',
+  };
+  const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService(answers) };
+  const start = async () => JSON.parse((await stage.run(firstEffectiveWords, { environment })).printed) as Effective;
+  expect(await start()).not.toHaveProperty('lookAgainMs');
+  answers['meta-data/tags/instance/'] = name;
+  const terminateHook = 'drain-hook';
+  expect(await start()).toMatchObject({ lookAgainMs: 75_000, config: { autoScaling: { terminateHook } } });
+  answers['meta-data/tags/instance/'] = `${key}\n${name}`;
+  expect(await start()).not.toHaveProperty('lookAgainMs');
 });
