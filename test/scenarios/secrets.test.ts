@@ -224,23 +224,31 @@ describe('the binary does not trust its environment:', () => {
     expect(stdout).toMatch(/^ecs-node /);
   });
 
-  test.each(['bootstrap', 'agent', 'doctor', 'policy'])(
-    '%s reaches no AWS without TLS, and the error names the variable to fix',
-    async (command) => {
-      const root = await mkdtemp(join(tmpdir(), 'ecs-node-tls-'));
-      onTestFinished(() => rm(root, { recursive: true, force: true }));
-      const { status, stderr } = run(
-        { AWS_ENDPOINT_URL_ECS: 'http://192.0.2.1', AWS_ENDPOINT_URL: 'http://192.0.2.2' },
-        command,
-        '--root',
-        root,
-      );
-      expect(status).toBe(78);
-      expect(stderr).toContain('AWS_ENDPOINT_URL_ECS');
-      expect(stderr).toContain('ecs-node: AWS_ENDPOINT_URL: ');
-      expect(await readdir(root)).toEqual([]);
-    },
-  );
+  const ofFleet = ['--cluster', 'demo', '--region', 'us-east-1'];
+  test.each([
+    ['bootstrap', []],
+    ['agent', []],
+    ['doctor', []],
+    ['policy', []],
+    ['fleet', ofFleet],
+    ['fleet', [...ofFleet, '--history']],
+    ['sweep', ofFleet],
+    ['service-size', [...ofFleet, '--service', 'web']],
+  ])('%s reaches no AWS without TLS, and the error names the variable to fix', async (command, flags) => {
+    const root = await mkdtemp(join(tmpdir(), 'ecs-node-tls-'));
+    onTestFinished(() => rm(root, { recursive: true, force: true }));
+    const { status, stderr } = run(
+      { AWS_ENDPOINT_URL_ECS: 'http://192.0.2.1', AWS_ENDPOINT_URL: 'http://192.0.2.2' },
+      command,
+      '--root',
+      root,
+      ...flags,
+    );
+    expect(status).toBe(78);
+    expect(stderr).toContain('AWS_ENDPOINT_URL_ECS');
+    expect(stderr).toContain('ecs-node: AWS_ENDPOINT_URL: ');
+    expect(await readdir(root)).toEqual([]);
+  });
 
   const openssl = spawnSync('openssl', ['version']).status === 0;
 

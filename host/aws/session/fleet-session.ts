@@ -5,6 +5,7 @@
 
 import type { Log } from '../../../core/log.ts';
 import type { Environment } from '../../environment.ts';
+import { mustBeSafeEndpoints } from '../../http/endpoint-safety.ts';
 import { openNetwork, type Network } from '../../network/network.ts';
 import { keepCredentials, parseCredentials, type Credentials } from './credentials.ts';
 import { openAwsCall } from '../fault.ts';
@@ -15,7 +16,9 @@ export type FleetSession = Pick<Session, 'callAws'> & {
   settings(service: string, region?: string): ReturnType<typeof clientSettings>;
 };
 
+/** Throws a ConfigError when the environment names an endpoint that cannot be trusted. */
 export function openFleetSession(region: string, environment: Environment, log: Log): FleetSession {
+  mustBeSafeEndpoints(environment);
   const network = openNetwork(environment);
   const credentials = openAnyCredentials(network);
   return {

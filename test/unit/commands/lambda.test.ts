@@ -78,7 +78,7 @@ test('service-size takes a list of services with commas', () => {
 });
 
 async function invoke(
-  run: Run,
+  run: Run | Command,
   environment: Record<string, string> = { ECS_NODE_CLUSTER: 'prod' },
   remainingMs = 60_000,
 ) {
@@ -89,7 +89,11 @@ async function invoke(
       done();
     },
   });
-  const handler = openHandler(commandOf(run), { environment, output, version: '1.2.3' });
+  const handler = openHandler(typeof run === 'function' ? commandOf(run) : run, {
+    environment,
+    output,
+    version: '1.2.3',
+  });
   const invocation = { awsRequestId: 'r-1', getRemainingTimeInMillis: () => remainingMs };
   const answer = handler({ id: 'e-1' }, invocation);
   const ended = await answer.catch((error: unknown) => error);
@@ -135,6 +139,17 @@ test('a command that would outlast the function ends in time to report it', asyn
   );
   expect(ended).toBeInstanceOf(Unavailable);
   expect(aborted).toBe(true);
+});
+
+test.each([
+  ['sweep', {}],
+  ['service-size', { ECS_NODE_SERVICE: 'web' }],
+])('%s sends nothing to an endpoint without TLS, and names its variable', async (name, more) => {
+  const keys = { AWS_REGION: 'eu-west-1', AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' };
+  const environment = { ECS_NODE_CLUSTER: 'prod', AWS_ENDPOINT_URL_ECS: 'http://192.0.2.1', ...keys, ...more };
+  const { ended } = await invoke(fleetCommandNamed(name), environment, 5_000);
+  expect(ended).toBeInstanceOf(ConfigError);
+  expect(String(ended)).toContain('AWS_ENDPOINT_URL_ECS: must be an https URL');
 });
 
 test('a wrong environment runs no command', async () => {

@@ -4,6 +4,7 @@ import { ConfigError } from '../../../core/errors.ts';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
 import { openChildCloud } from '../../../host/aws/child/child-cloud.ts';
+import { openFleetSession } from '../../../host/aws/session/fleet-session.ts';
 import { readEndpoints } from '../../../host/metadata/imds-reader.ts';
 import { mustBeSafeEndpoints } from '../../../host/http/endpoint-safety.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
@@ -58,6 +59,7 @@ test('every unsafe endpoint is named at once, without its password', () => {
     () => mustBeSafeEndpoints(environment),
     () => openCloud(someIdentity, environment, log),
     () => openChildCloud('/no/such/program', [], environment, log),
+    () => openFleetSession('us-east-1', environment, log),
   ]) {
     const failure = failureOf(open);
     expect(failure.faults.map(({ path }) => path)).toEqual(['AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_ECS']);
