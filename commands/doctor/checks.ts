@@ -3,9 +3,11 @@
 import { openWatchedPaths, uniqueDisks } from '../../agent/docker-root.ts';
 import { usedInodesPercent, usedPercent, wholePercent } from '../../agent/fullness.ts';
 import { findOddLines, oddRemedy } from '../../agent/kept-images.ts';
+import type { Config } from '../../config/config.ts';
 import { messageOf, Refused } from '../../core/errors.ts';
 import type { DiskUse } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
+import type { Examination } from '../../host/aws/examine/examination.ts';
 import { ok, unsure, wrong, type Check, type Diagnosis, type ExaminedNode } from './check.ts';
 import { capacityProvider } from './capacity-provider.ts';
 import { hooks } from './hooks.ts';
@@ -31,39 +33,55 @@ const metadata: Check = {
   },
 };
 
-/**
- * Tasks in containers are one network hop further away. A hop limit above 1 lets them use the
- * node's role.
- */
+/** Two options keep tasks from the node's role, each for one network mode. Host mode has none. */
 const isolation: Check = {
   name: 'metadata options',
   async run({ examination, config }, signal) {
     if (examination === undefined) return unsure('not checked without instance metadata');
-    const blocks = config?.ecs.settings['ECS_AWSVPC_BLOCK_IMDS'] === 'true';
-    try {
-      const options = await examination.readMetadataOptions(signal);
-      if (options === undefined) return unsure('EC2 does not report them');
-      const { hopLimit, tokensRequired } = options;
-      if (!tokensRequired)
-        return wrong(
-          'version 1 is still allowed (HttpTokens optional)',
-          'set HttpTokens: required in the launch template',
-        );
-      if (hopLimit > 1 && !blocks) {
-        const mend =
-          'set HttpPutResponseHopLimit: 1, or ecs.settings.ECS_AWSVPC_BLOCK_IMDS: "true", unless tasks need it';
-        return unsure(`hop limit ${hopLimit}: tasks may reach this node's role`, mend);
-      }
-      return ok(`version 2 required, hop limit ${hopLimit}`);
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      return unsure(
-        'hop limit not known: the role may not call ec2:DescribeInstances, and the node itself does not need it',
-        'read it elsewhere: aws ec2 describe-instances --query "Reservations[].Instances[].MetadataOptions"',
-      );
-    }
+    return [await judgeMetadataOptions(examination, signal), ...judgeAwsvpc(config)];
   },
 };
+
+/**
+ * A task in bridge mode is one network hop further away than the node. A hop limit above 1 lets it
+ * use the node's role.
+ */
+async function judgeMetadataOptions(examination: Examination, signal: AbortSignal): Promise<Diagnosis> {
+  try {
+    const options = await examination.readMetadataOptions(signal);
+    if (options === undefined) return unsure('EC2 does not report them');
+    const { hopLimit, tokensRequired } = options;
+    if (!tokensRequired)
+      return wrong(
+        'version 1 is still allowed (HttpTokens optional)',
+        'set HttpTokens: required in the launch template',
+      );
+    if (hopLimit > 1) {
+      return unsure(
+        `hop limit ${hopLimit}: tasks in bridge mode may reach this node's role`,
+        'set HttpPutResponseHopLimit: 1 in the launch template, unless they need it',
+      );
+    }
+    return ok(`version 2 required, hop limit ${hopLimit}`);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return unsure(
+      'hop limit not known: the role may not call ec2:DescribeInstances, and the node itself does not need it',
+      'read it elsewhere: aws ec2 describe-instances --query "Reservations[].Instances[].MetadataOptions"',
+    );
+  }
+}
+
+/** A task in awsvpc mode has a network interface of its own. Only the ECS agent can block it. */
+function judgeAwsvpc(config: Config | undefined): Diagnosis[] {
+  if (config === undefined || config.ecs.settings['ECS_AWSVPC_BLOCK_IMDS'] === 'true') return [];
+  return [
+    unsure(
+      "tasks in awsvpc mode may reach this node's role",
+      'set ecs.settings.ECS_AWSVPC_BLOCK_IMDS: "true", unless they need it',
+    ),
+  ];
+}
 
 const profile: Check = {
   name: 'instance profile',

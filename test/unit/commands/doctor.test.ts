@@ -55,6 +55,7 @@ function openExaminedNode(change: Partial<ExaminedNode> = {}): { patient: Examin
     identity: { ...host.identity, role: 'node' },
     identityTrouble: undefined,
     config: plainConfig({
+      ecs: { settings: { ECS_AWSVPC_BLOCK_IMDS: 'true' } },
       autoScaling: { launchHook: launchHook.name, launchHookSeconds: 1800, terminateHook: terminateHook.name },
     }),
     configTroubles: [],
@@ -103,12 +104,6 @@ test.each<[string, string, Partial<Examination>, RegExp]>([
     /^wrong .*HttpTokens/,
   ],
   [
-    "tasks that may reach the node's role",
-    'metadata options',
-    { readMetadataOptions: async () => ({ hopLimit: 2, tokensRequired: true, showsTags: false }) },
-    /^unsure .*hop limit 2.*HttpPutResponseHopLimit: 1/,
-  ],
-  [
     'a hop limit that it may not ask for',
     'metadata options',
     { readMetadataOptions: async () => Promise.reject(new Refused('no', { code: 'UnauthorizedOperation' })) },
@@ -119,6 +114,25 @@ test.each<[string, string, Partial<Examination>, RegExp]>([
   const { patient: node } = openExaminedNode();
   const [diagnosis] = await look(name, { ...node, examination: { ...node.examination!, ...change } });
   expect(`${diagnosis!.state} ${renderDiagnosis(name, diagnosis!)}`).toMatch(expected);
+});
+
+const blocked = { ECS_AWSVPC_BLOCK_IMDS: 'true' };
+const bridge = /^unsure .*hop limit 2: tasks in bridge mode may reach this node's role; .*HttpPutResponseHopLimit: 1/;
+const awsvpc = /^unsure .*tasks in awsvpc mode may reach this node's role; .*ECS_AWSVPC_BLOCK_IMDS: "true"/;
+
+test.each<[string, number, Record<string, string>, RegExp[]]>([
+  ['nothing of a node that keeps out all tasks', 1, blocked, [/^ok .*hop limit 1/]],
+  ['tasks in bridge mode', 2, blocked, [bridge]],
+  ['tasks in awsvpc mode', 1, {}, [/^ok .*hop limit 1/, awsvpc]],
+  ['tasks in either mode', 2, { ECS_AWSVPC_BLOCK_IMDS: 'false' }, [bridge, awsvpc]],
+])("warns of tasks that may reach the node's role: %s", async (_, hopLimit, settings, expected) => {
+  const readMetadataOptions = async () => ({ hopLimit, tokensRequired: true, showsTags: false });
+  const examination = { ...healthy, readMetadataOptions };
+  const { patient: node } = openExaminedNode({ config: plainConfig({ ecs: { settings } }), examination });
+  const found = await look('metadata options', node);
+  expect(found.map((each) => `${each.state} ${renderDiagnosis('metadata options', each)}`)).toEqual(
+    expected.map((each) => expect.stringMatching(each)),
+  );
 });
 
 test('a diagnosis stays on its line, whatever text of others it holds', () => {
