@@ -3,10 +3,13 @@
 import type { Config } from '../../../config/config.ts';
 import { Refused, isDenied, messageOf } from '../../../core/errors.ts';
 import type { Host, Layer, Stack } from '../../../core/host.ts';
+import { openLasting } from '../../../core/lasting.ts';
 import { jitter } from '../../../core/retry.ts';
 import type { OpsWorksTarget } from '../../../core/opsworks/opsworks-target.ts';
+import type { Registered } from '../../../core/state/state.ts';
 import type { BootstrapContext } from '../../step.ts';
 import { callWithRetry } from '../../poll.ts';
+import { lethalLastsMs } from './unless-moved.ts';
 
 /**
  * An answer that blames the configured names must last this long before a person is called: the
@@ -18,7 +21,11 @@ const wrongForMs = 60_000;
 const lookAgainMs = 5_000;
 const maxPauseMs = 20_000;
 
-/** Keeps a target that an earlier attempt of this boot found under the same names. */
+/**
+ * Keeps a target that an earlier attempt of this boot found under the same names. One answer may
+ * give such a name another id. So a target elsewhere than the node's record must last: the node
+ * would leave its stack or layer, and run its shutdown recipes.
+ */
 export async function prepareOpsWorksTarget(
   host: Host,
   config: Config,
@@ -30,17 +37,31 @@ export async function prepareOpsWorksTarget(
   if (known?.stack === stack && known.layer === layer) return;
   delete context.registrarTarget;
   const { clock, log } = host;
-  const end = clock.uptime() + wrongForMs;
+  const isWrong = openLasting(clock, wrongForMs, Infinity);
+  const isMove = openLasting(clock, lethalLastsMs(config));
   for (let pauseMs = lookAgainMs; ; pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
     try {
-      context.registrarTarget = await findTarget(host, stack, layer, context, signal);
-      return;
+      const target = await findTarget(host, stack, layer, context, signal);
+      isWrong(false);
+      const elsewhere = renderElsewhere(context.registered, target);
+      if (elsewhere === undefined || isMove(elsewhere)) {
+        context.registrarTarget = target;
+        return;
+      }
+      log.warn('the OpsWorks record of this node is elsewhere; looks again', { configured: elsewhere });
     } catch (error) {
-      if (!(error instanceof WrongTarget) || clock.uptime() >= end) throw error;
+      if (!(error instanceof WrongTarget) || isWrong(true)) throw error;
       log.warn('will try again', { error: messageOf(error) });
     }
     await clock.sleep(jitter(pauseMs), signal);
   }
+}
+
+/** The target's ids where the record has others. */
+function renderElsewhere(registered: Registered | undefined, { stackId, layerId }: OpsWorksTarget): string | undefined {
+  if (registered?.registrar !== 'opsworks') return undefined;
+  const { stackId: ownStack = stackId, layerId: ownLayer = layerId } = registered;
+  return ownStack === stackId && ownLayer === layerId ? undefined : `${stackId} ${layerId}`;
 }
 
 async function findTarget(

@@ -124,11 +124,10 @@ test.each(ways)('a launching node leaves when OpsWorks %s and goes on saying so'
 });
 
 /** A node that has served for a month; `own` are its layers. */
-async function serve(own: string[]) {
+async function serve(own: string[], config = opsworksConfig()) {
   const fake = openFakeHost();
   const { host, world, clock } = fake;
   world.joinGroup();
-  const config = opsworksConfig();
   await clock.finish(runBootstrap(host, config, signal));
   world.metadata.targetState = 'InService';
   await clock.run(30 * 24 * 60 * minute);
@@ -138,7 +137,7 @@ async function serve(own: string[]) {
   const reboot = (on: (rebooted: Fake) => Fake['host'] = (rebooted) => rebooted.host) =>
     clock.finish(runBootstrap(on({ ...fake, host: world.reboot() }), config, signal));
   const changes = () => world.calls.verbs().filter((verb) => verb === 'unassign' || verb === 'assign');
-  return { clock, record, reboot, changes };
+  return { clock, world, record, reboot, changes };
 }
 
 const otherLayer = '44444444-4444-4444-8444-444444444444';
@@ -163,4 +162,59 @@ test('a node returns into its layer when OpsWorks was wrong for so long that the
   await clock.run(10 * minute);
   expect(record).toMatchObject({ status: 'online', layerIds: [layerId] });
   expect(changes()).toEqual(['unassign', 'assign']);
+});
+
+const otherStack = '77777777-7777-4777-8777-777777777777';
+
+/** A node of the stack `demo`, by its name, and another stack with a layer of the same name. */
+async function serveByName() {
+  const served = await serve([layerId], opsworksConfig({ opsworks: { stack: 'demo', layer: 'ecs' } }));
+  const { stacks, layers } = served.world.opsworks;
+  stacks.push({ id: otherStack, name: 'staging', region: 'us-east-1' });
+  layers.push({ id: otherLayer, stackId: otherStack, shortName: 'ecs' });
+  layers.push({ id: 'batch', stackId, shortName: 'batch' });
+  return served;
+}
+
+/** For `ms`, the configured name of the stack, or of the layer, has the id of another. */
+function misnaming(fake: Fake, kind: 'stack' | 'layer', ms: number): Fake['host'] {
+  const lies = openLie(fake, ms);
+  const { cloud } = fake.host;
+  return withCloud(fake, {
+    async readStack(...args) {
+      const truth = await cloud.readStack(...args);
+      return truth !== undefined && kind === 'stack' && lies() ? { ...truth, id: otherStack } : truth;
+    },
+    async readLayer(...args) {
+      const truth = await cloud.readLayer(...args);
+      return truth !== undefined && kind === 'layer' && lies() ? { ...truth, id: 'batch' } : truth;
+    },
+  });
+}
+
+// One answer that gave the configured name another id moved a node in service there for good.
+test.each([
+  ['stack', 'for one answer', 1],
+  ['stack', 'for 70 s', 70_000],
+  ['layer', 'for one answer', 1],
+  ['layer', 'for 70 s', 70_000],
+  ['layer', 'never (control)', 0],
+] as const)('a node in service keeps its record when its name is that of another %s %s', async (kind, _how, ms) => {
+  const { world, record, reboot, changes } = await serveByName();
+  await reboot((fake) => misnaming(fake, kind, ms));
+  expect(world.opsworks.records).toEqual([record]);
+  expect(record).toMatchObject({ stackId, status: 'online', layerIds: [layerId] });
+  expect(changes()).toEqual([]);
+});
+
+// A person has named another one.
+test.each([
+  ['stack', otherStack, otherLayer],
+  ['layer', stackId, 'batch'],
+] as const)('a node in service moves when its name stays that of another %s', async (kind, stack, layer) => {
+  const { clock, world, reboot } = await serveByName();
+  const began = clock.uptime();
+  await reboot((fake) => misnaming(fake, kind, Infinity));
+  expect(world.opsworks.records).toMatchObject([{ stackId: stack, layerIds: [layer] }]);
+  expect(clock.uptime() - began).toBeLessThan(6 * minute);
 });
