@@ -6,7 +6,8 @@ declare const proof: unique symbol;
 
 /**
  * Only agent/departure/confirm.ts makes this value, after it has read the second source. A test
- * finds every cast to this type, so no other file can make one.
+ * (confirmed.test.ts) names the files that may import this type, and the one that may cast to it.
+ * It cannot see a cast that does not name the type, such as `as never`: a review must find that.
  */
 export interface Confirmed {
   readonly [proof]: true;
