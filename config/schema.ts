@@ -31,6 +31,8 @@ const template = () =>
   z
     .string()
     .max(255)
+    // A tag or a name in OpsWorks with a control character cannot be searched for.
+    .refine((text) => !/\p{Cc}/u.test(text), 'must be one line without control characters; remove them')
     .superRefine((text, context) => {
       for (const [, word] of text.matchAll(/\{([^}]*)\}/g)) {
         if (placeholders.includes(word as Placeholder)) continue;

@@ -129,6 +129,17 @@ test.each(['a\nECS_CLUSTER=other', 'a\0', '"quoted', "'quoted", 'ends in a backs
   },
 );
 
+test.each(['name', 'hostname'])('%s may hold no control character', (key) => {
+  for (const text of ['a\u0000b', 'a\nb', 'a\u007Fb', 'a\u0085b']) {
+    expect(problems({ cluster: 'prod', [key]: text })).toEqual([
+      expect.stringMatching(new RegExp(`^${key}: must be one line without control characters; remove them`)),
+    ]);
+  }
+  expect(parseConfig({ cluster: 'prod', [key]: 'Köln – {cluster} 🚀' })).toMatchObject({
+    [key]: 'Köln – {cluster} 🚀',
+  });
+});
+
 test('names of Object.prototype are unknown settings like others', () => {
   const settings = JSON.parse('{"cluster":"a","__proto__":{"x":1},"constructor":1}') as unknown;
   expect(problems(settings).map((line) => line.split(':')[0])).toEqual(['__proto__', 'constructor']);
