@@ -124,7 +124,9 @@ export const commands: readonly Command[] = [
     name: 'leave',
     summary: 'Retire this node in good order',
     details:
-      'Asks the agent to drain the node and to terminate it through its Auto Scaling group. Prints the progress.',
+      'Asks the agent to drain the node and to terminate it through its Auto Scaling group. Prints the progress.\n' +
+      'With --no-terminate the node stays, but a scale-in or a spot notice still ends it, and "ecs-node sweep --apply" may: the tag\n' +
+      'ecs-node:keep on the instance prevents the sweep.',
     flags: [
       { name: 'reason', value: 'TEXT', help: 'Reason; shown in logs, status and the instance tag' },
       { name: 'no-terminate', help: 'Drain and stay: do not terminate the instance' },
@@ -139,6 +141,9 @@ export const commands: readonly Command[] = [
   {
     name: 'stay',
     summary: 'Undo a departure that can still be undone',
+    details:
+      'Does not keep the node from its next departure. The tag ecs-node:keep on the instance prevents the departures that the node\n' +
+      'decides on itself; a scale-in or a spot notice still ends the node.',
     flags: [
       { name: 'reason', value: 'TEXT', help: 'Reason; shown in logs and status' },
       { name: 'no-wait', help: 'Return as soon as the agent has been asked' },
