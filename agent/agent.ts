@@ -264,7 +264,7 @@ async function handleJoinFailure(
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
   // The watcher of the ECS agent decides then: it restarts that agent first, and asks the queue.
-  knownFacts.watchesUnjoined = await isDeniedByOne(host, config.cluster, signal);
+  knownFacts.watchesUnjoined = await isDeniedByOne(host, signal);
   if (knownFacts.watchesUnjoined) return;
   if (await isHeldYet(context, signal)) return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;

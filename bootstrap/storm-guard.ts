@@ -153,21 +153,25 @@ const callMs = 30_000;
 /** About 10 s pass until the group's history shows one node's end to the next node. */
 const turnMs = 10_000;
 
+/** One answer may lack the terminations of a storm, for a minute. */
+const againMs = 75_000;
+
 /** 12 hours: far enough back to see the launches of nodes that were held for hours. */
 const historyMs = 12 * 3_600_000;
 
 /**
  * Reads the group's history. An unreadable history counts as a storm: not knowing is never a reason
- * to terminate. Nodes that fail together all see a history without a failure, so each waits for its
- * turn and reads again.
+ * to terminate. A quiet history counts only where a later one is quiet as well. Nodes that fail
+ * together all see a history without a failure, so each waits for its turn, and the first one for
+ * `againMs`.
  */
 export async function readStorm(host: Host, config: Config, signal: AbortSignal): Promise<Storm> {
   const first = await readStormAndTurn(host, config, signal);
-  if (first.storm.kind === 'hold' || first.turn === 0) return first.storm;
+  if (first.storm.kind === 'hold') return first.storm;
   const longestMs = config.stormGuard.firstWaitSeconds * 1000;
   // In a large group most turns are later than the longest pause. Without jitter all of them would
   // read at the same moment, again before any of them has ended.
-  const pauseMs = first.turn * turnMs < longestMs ? first.turn * turnMs : jitter(longestMs);
+  const pauseMs = againMs + (first.turn * turnMs < longestMs ? first.turn * turnMs : jitter(longestMs));
   host.log.info('waits for its turn', { before: first.turn, pauseMs });
   await host.clock.sleep(pauseMs, signal);
   return (await readStormAndTurn(host, config, signal)).storm;

@@ -18,7 +18,7 @@ import { findHolder, heldBy } from '../held.ts';
 import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
-import { isFirstBoot } from '../joining/first-boot.ts';
+import { findOtherCluster, isFirstBoot } from '../joining/first-boot.ts';
 import { openDeparture, type Departure } from './departure.ts';
 import { isDiskFull, pingDocker } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
@@ -368,8 +368,11 @@ async function askQueue({ host, config }: Departure, signal: AbortSignal): Promi
 }
 
 async function askEcsAgent(departure: Departure, signal: AbortSignal): Promise<Answer> {
-  const answer = judgeConnection(await readRecord(departure.host, departure.config, signal));
-  if (answer.agrees !== true || !isStarting(departure, departure.config.ecsAgent)) return answer;
+  const { host, config } = departure;
+  const other = await findOtherCluster(host, config.cluster, signal);
+  if (other !== undefined) return { agrees: undefined, words: `the node has joined ${other}, not ${config.cluster}` };
+  const answer = judgeConnection(await readRecord(host, config, signal));
+  if (answer.agrees !== true || !isStarting(departure, config.ecsAgent)) return answer;
   return { agrees: undefined, words: `${answer.words}, and the machine has just booted` };
 }
 

@@ -8,7 +8,6 @@ import { parseState, paths, renderState, type BootstrapState } from '../../core/
 import { isBootstrapState } from '../../core/state/state-shape.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
-import { readLocalAgent } from '../container-instance.ts';
 import { isLaunching } from '../lifecycle-states.ts';
 
 /** False where it is unknown. Auto Scaling's launch hook begins shortly before the first boot. */
@@ -50,17 +49,29 @@ export async function noteJoined(host: Host, cluster: string, signal: AbortSigna
 }
 
 /**
- * Whether only one source says that a node that had joined in an earlier boot is not in service:
- * ECS, where the introspection port names a record, or the configuration, where it names another
- * cluster than before. True where that is unknown. False while its group launches the node, from a
- * warm pool for example.
+ * The cluster that the node joined last, where it is not `cluster`. A wrong name at a reboot leads
+ * to a cluster that does not know the node. Undefined also where the disk does not tell, because a
+ * broken disk must not keep a node whose ECS agent is dead. Never throws, unless stopped.
  */
-export async function isDeniedByOne(host: Host, cluster: string, signal: AbortSignal): Promise<boolean> {
+export async function findOtherCluster(host: Host, cluster: string, signal: AbortSignal): Promise<string | undefined> {
   try {
-    const last = await readState(host, paths.joined, isLastJoin);
-    if (last === undefined || last.bootId === (await host.machine.readBootId())) return false;
-    const isNamed = (await readLocalAgent(host, signal))?.containerInstanceArn !== undefined;
-    if (!isNamed && last.cluster === cluster) return false;
+    const last = await callOnce(host, signal, () => readState(host, paths.joined, isLastJoin), diskMs);
+    return last?.cluster === cluster ? undefined : last?.cluster;
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
+
+/**
+ * Whether only one source says that a node that has joined before is not in service: ECS, or the
+ * configuration, where it names another cluster than before. The node itself sees its ECS agent
+ * disconnected also in an outage of ECS. True where that is unknown. False while its group launches
+ * the node, from a warm pool for example.
+ */
+export async function isDeniedByOne(host: Host, signal: AbortSignal): Promise<boolean> {
+  try {
+    if ((await readState(host, paths.joined, isLastJoin)) === undefined) return false;
     return !isLaunching(await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)));
   } catch (error) {
     signal.throwIfAborted();

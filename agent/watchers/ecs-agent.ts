@@ -6,11 +6,13 @@
 import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { longestGapMs, openLasting } from '../../core/lasting.ts';
 import { callOnce } from '../calls.ts';
 import { readLivingHealth } from '../leave-queue/dead-records.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { mayLeaveWithoutRecord } from '../leave-queue/without-record.ts';
 import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
+import { findOtherCluster } from '../joining/first-boot.ts';
 import { openBackoff } from '../watching/backoff.ts';
 import { openQueuePosition } from '../leave-queue/queue-position.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
@@ -25,6 +27,9 @@ const crossCheckMs = 600_000;
 /** Fewer disconnected nodes than this are no outage, however small the cluster is. */
 const minNodes = 2;
 
+/** One short list of the disconnected nodes must not hide an outage from a node. */
+const noOutageLastsMs = 75_000;
+
 interface Answer {
   at: number;
   connected: boolean;
@@ -33,12 +38,13 @@ interface Answer {
 
 export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watcher {
   const { cluster } = config;
-  const { action, pollSeconds, patienceSeconds, restarts, maxDisconnectedPercent } = config.ecsAgent;
+  const { action, pollSeconds, patienceSeconds, restarts } = config.ecsAgent;
   const everyMs = pollSeconds * 1000;
   // The last answer of ECS. It only saves calls; the judge decides what follows from it.
   let asked: Answer | undefined;
   const crossCheck = openBackoff();
   const queuePosition = openQueuePosition('ecs-agent', config.disk.maxLeavingPercent, knownFacts);
+  const isNoOutage = openOutageGuard(config);
 
   const ailing = (reason: string): Finding => ({
     kind: 'ailing',
@@ -65,10 +71,9 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
       const recent = asked !== undefined && asked.connected && now - asked.at < crossCheckMs;
       if (arn !== undefined && recent) return { kind: 'well' };
       // ECS gives the second opinion: the introspection port may be closed on a working node.
-      const ask = () =>
-        callOnce(host, signal, (callSignal) =>
-          host.cloud.readContainerInstance(local?.cluster ?? config.cluster, arn ?? asked?.arn, callSignal),
-        );
+      const read = (callSignal: AbortSignal) =>
+        host.cloud.readContainerInstance(local?.cluster ?? cluster, arn ?? asked?.arn, callSignal);
+      const ask = () => callOnce(host, signal, read);
       // While the agent is silent or was disconnected, each check asks ECS.
       const isAiling = arn === undefined || asked?.connected === false;
       const known = await (isAiling ? ask() : crossCheck(host.clock, ask));
@@ -87,7 +92,7 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
     },
 
     async mayLeave(host, signal) {
-      await refuseDuringOutage(host, config.cluster, maxDisconnectedPercent, signal);
+      if (!(await isNoOutage(host, signal))) return 'wait';
       const containerInstance = await findContainerInstance(host, config, 20_000, signal);
       if (containerInstance === undefined)
         return (await mayLeaveWithoutRecord(host, { cluster, knownFacts, everyMs }, signal)) ? 'go' : 'wait';
@@ -112,12 +117,25 @@ function newer(asked: Answer | undefined, { lastSeen }: KnownFacts): Answer | un
 }
 
 /**
- * Throws when much of the cluster is disconnected, so that nothing is done: the fault is not this
- * node's.
+ * The returned function is true once ECS has shown for some time that the cluster has no outage.
+ * Throws when much of the cluster is disconnected, or the node has joined another one, so that
+ * nothing is done: the fault is not this node's.
  */
-async function refuseDuringOutage(host: Host, cluster: string, maxPercent: number, signal: AbortSignal): Promise<void> {
-  const { registered, disconnected } = await readLivingHealth(host, cluster, signal);
-  if (disconnected >= minNodes && disconnected > (maxPercent / 100) * registered) {
-    throw new Unavailable(`${disconnected} of ${registered} nodes are disconnected: the fault is not this node's`);
-  }
+function openOutageGuard({
+  cluster,
+  ecsAgent: { pollSeconds, maxDisconnectedPercent },
+}: Config): (host: Host, signal: AbortSignal) => Promise<boolean> {
+  const gapMs = Math.max(longestGapMs, 4 * pollSeconds * 1000);
+  let lasts: ReturnType<typeof openLasting> | undefined;
+  return async (host, signal) => {
+    const other = await findOtherCluster(host, cluster, signal);
+    if (other !== undefined) throw new Unavailable(`the node has joined ${other}, so ${cluster} may not know it`);
+    lasts ??= openLasting(host.clock, noOutageLastsMs, gapMs);
+    const { registered, disconnected } = await readLivingHealth(host, cluster, signal);
+    const isOutage = disconnected >= minNodes && disconnected > (maxDisconnectedPercent / 100) * registered;
+    const isOver = lasts(!isOutage);
+    if (isOutage)
+      throw new Unavailable(`${disconnected} of ${registered} nodes are disconnected: the fault is not this node's`);
+    return isOver;
+  };
 }

@@ -13,7 +13,14 @@ const hour = 60 * minute;
 /** The host, whose cloud gives `answer` to `verb` once, or for `ms`, as soon as `when` is true. */
 function lying(
   { host, world }: Stage,
-  verb: 'readMembership' | 'readHooks' | 'readSpotStatus' | 'readContainerInstance' | 'readLeaveQueue',
+  verb:
+    | 'readMembership'
+    | 'readHooks'
+    | 'readSpotStatus'
+    | 'readContainerInstance'
+    | 'readLeaveQueue'
+    | 'readClusterHealth'
+    | 'readRunning',
   answer: unknown,
   when: () => boolean = () => true,
   ms = 0,
@@ -291,5 +298,48 @@ describe.each([
     await stage.leaves({ cause: 'operator', reason: 'by hand', key: 'leave-1' }, lying(stage, verb, answer));
     expect(stage.host.clock.uptime() - began).toBeGreaterThanOrEqual(20 * minute);
     expect(hookNamed(stage, 'launch')?.ended).toBe('ABANDON');
+  });
+});
+
+describe('an outage of ECS that disconnects all nodes', () => {
+  // The guard was asked once: the node drained, stopped its tasks and ended itself.
+  it.each([
+    ['ECS lists no other disconnected node', 'readClusterHealth', 0],
+    ['ECS lists no other disconnected node for a minute', 'readClusterHealth', minute],
+    ['EC2 runs no other instance', 'readRunning', 0],
+    ['EC2 runs no other instance for a minute', 'readRunning', minute],
+  ] as const)('ends no node when %s', async (_what, verb, ms) => {
+    const stage = setStage(configOf());
+    const { world, own } = stage;
+    const others = Array.from({ length: 9 }, () => world.cluster.addInstance({ agentConnected: true }));
+    const alone = {
+      readClusterHealth: { registered: 10, disconnected: 1, disconnectedArns: [own.arn] },
+      readRunning: [world.identity.instanceId],
+    };
+    let isTime = false;
+    const agent = stage.agent(lying(stage, verb, alone[verb], () => isTime, ms));
+    await world.clock.run(minute);
+    for (const each of [own, ...others]) each.agentConnected = false;
+    await world.clock.run(hour);
+    isTime = true;
+    await world.clock.run(hour / 2);
+    expect(world.calls.of(verb).length).toBeGreaterThan(20);
+    expect(stage.deeds().filter((deed) => deed !== 'restartUnit' && deed !== 'publish')).toEqual([]);
+    expect([world.instance.state, own.status]).toEqual(['running', 'ACTIVE']);
+    await agent.stop();
+  });
+
+  it('keeps no node for ever whose own ECS agent is dead', async () => {
+    const stage = setStage(configOf());
+    const { world, own } = stage;
+    const others = Array.from({ length: 9 }, () => world.cluster.addInstance({ agentConnected: true }));
+    const agent = stage.agent();
+    await world.clock.run(minute);
+    for (const each of [own, ...others]) each.agentConnected = false;
+    await world.clock.run(hour);
+    for (const each of others) each.agentConnected = true;
+    await world.clock.run(10 * minute);
+    expect(world.instance.state).not.toBe('running');
+    await agent.stop();
   });
 });

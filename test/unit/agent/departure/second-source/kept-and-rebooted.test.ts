@@ -344,9 +344,9 @@ it.each([0, 25 * minute])(
 
 // Otherwise a dead node would stay in its group for ever.
 it.each([
-  ['does not connect', true, 'ecs-agent'],
-  ['does not come back', false, 'join-failed'],
-])('a node in service whose ECS agent %s after a reboot is replaced', async (_what, isNamed, cause) => {
+  ['does not connect', true],
+  ['does not come back', false],
+])('a node in service whose ECS agent %s after a reboot is replaced', async (_what, isNamed) => {
   const { stage, world, run, agent } = await inService();
   await agent.stop();
   const host = world.reboot();
@@ -354,8 +354,8 @@ it.each([
   stage.own.agentConnected = false;
   const next = stage.agent(host);
   await run(2 * hour);
-  expect(world.machine.restarted.includes('ecs.service')).toBe(isNamed);
-  expect(stage.departure()?.cause).toBe(cause);
+  expect(world.machine.restarted).toContain('ecs.service');
+  expect(stage.departure()?.cause).toBe('ecs-agent');
   expect(world.instance.state).not.toBe('running');
   await next.stop();
 });
