@@ -101,6 +101,7 @@ export async function runAgent(
     onReturn: () => setJoined('joining', 'back in the group'),
   };
   const { chores = [] } = options;
+  const isWatched = () => isJoined || knownFacts.watchesUnjoined === true || knownFacts.waitsForCheck === true;
   const inService = () => (isJoined && knownFacts.registersAnew !== true ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
   // These two may end early, which must not end the agent. The agent does not wait for them at its
@@ -110,7 +111,7 @@ export async function runAgent(
   );
   const finishing = finishBootstrap(host, agentSignal).then(() => supervisor.left);
   const parts = [
-    watch({ context, book, joined: () => isJoined || knownFacts.watchesUnjoined === true }, agentSignal),
+    watch({ context, book, joined: isWatched }, agentSignal),
     keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal),
     notifySystemd(host, book, supervisor, options.watchdogMs, agentSignal),
     ...(options.handOver === undefined

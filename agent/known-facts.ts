@@ -26,6 +26,8 @@ export interface KnownFacts {
   group?: string | undefined;
   /** The node has not joined again after a reboot, and its watchers look after it all the same. */
   watchesUnjoined?: boolean;
+  /** ECS has the node in service, and the node waits only for a join check that may not run. */
+  waitsForCheck?: boolean;
   /** Auto Scaling took no heartbeat under the name that the tag shows, which may be wrong. */
   isTagDoubted?: boolean;
   /** Uptime at which the group's name was last forgotten. */

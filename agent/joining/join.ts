@@ -67,6 +67,8 @@ export async function join(
 ): Promise<Joined> {
   let joined: Joined | 'in pool';
   do {
+    // In a warm pool, the ECS agent is silent on purpose.
+    knownFacts.waitsForCheck = false;
     await waitUntilOutOfPool(host, config, report, knownFacts, signal);
     joined = await joinOutsidePool(host, config, report, knownFacts, signal);
   } while (joined === 'in pool');
@@ -155,7 +157,9 @@ async function waitInService(
   let pauseMs = everyMs;
   for (let last = ''; ;) {
     const checkedAt = clock.uptime();
-    const { missing, answered } = await firstMissing(checks, signal);
+    const { missing, answered, isRegistered } = await firstMissing(checks, signal);
+    // Such a wait has no end, and a full disk must be noticed meanwhile.
+    if (answered || isRegistered) knownFacts.waitsForCheck = !answered;
     if (missing === undefined) return true;
     if (missing !== last) host.log.info('not in service yet', { missing });
     last = missing;
@@ -175,21 +179,26 @@ async function waitInService(
   }
 }
 
-async function firstMissing(
-  checks: readonly JoinCheck[],
-  signal: AbortSignal,
-): Promise<{ missing: string | undefined; answered: boolean }> {
-  for (const check of checks) {
+interface Look {
+  missing: string | undefined;
+  answered: boolean;
+  /** The first check has passed: ECS has this node in service. */
+  isRegistered: boolean;
+}
+
+async function firstMissing(checks: readonly JoinCheck[], signal: AbortSignal): Promise<Look> {
+  for (const [at, check] of checks.entries()) {
+    const isRegistered = at > 0;
     try {
       const missing = await check(signal);
-      if (missing !== undefined) return { missing, answered: true };
+      if (missing !== undefined) return { missing, answered: true, isRegistered };
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof Unavailable)) throw error;
-      return { missing: error.message, answered: false };
+      return { missing: error.message, answered: false, isRegistered };
     }
   }
-  return { missing: undefined, answered: true };
+  return { missing: undefined, answered: true, isRegistered: true };
 }
 
 /**
