@@ -12,7 +12,7 @@ import { callOnce } from '../calls.ts';
 import { readLocalAgent } from '../container-instance.ts';
 import { findHolder } from '../held.ts';
 import { readTarget } from '../joining/target-state.ts';
-import { readGroup, type KnownFacts } from '../known-facts.ts';
+import { doubtGroup, readGroup, type KnownFacts } from '../known-facts.ts';
 import { checkpoint } from './register-anew.ts';
 
 export interface Subject {
@@ -38,9 +38,10 @@ const mostSearches = 9;
 export interface Search {
   /** Number of times that the node may still ask ECS for the cluster's capacity providers. */
   left: number;
-  /** The provider of the node's group, once ECS has named it. It does not change. */
+  /** The provider of this group, once ECS has named it. It does not change. */
   provider?: string;
-  /** Called with the record of each answer that has it outside. */
+  group?: string;
+  /** Called with the group, and the record of each answer that has it outside. */
   lasts: ReturnType<typeof openLasting>;
   /** Called with each answer whether no person holds the node. EC2 alone may know of a hold. */
   isFree: ReturnType<typeof openLasting>;
@@ -79,12 +80,12 @@ export async function findOutside(subject: Subject, search: Search, signal: Abor
     search.left = 0;
     return undefined;
   }
-  let { provider } = search;
+  let provider = search.group === group ? search.provider : undefined;
   if (provider === undefined) {
     const find = (callSignal: AbortSignal) => host.cloud.readCapacityProvider(config.cluster, group, callSignal);
     provider = await callOnce(host, signal, find);
     if (provider === undefined) return undefined;
-    Object.assign(search, { provider, left: Infinity });
+    Object.assign(search, { provider, group, left: Infinity });
   }
   // The record that joining saw may be hours old.
   const record = await callOnce(host, signal, read);
@@ -93,7 +94,9 @@ export async function findOutside(subject: Subject, search: Search, signal: Abor
     search.left = 0;
     return undefined;
   }
-  const isLasting = search.lasts(record.arn);
+  const isLasting = search.lasts(`${group} ${record.arn}`);
+  // The tag alone may have named another group. Before the next look, Auto Scaling tells the name.
+  if (!isLasting) doubtGroup(knownFacts, host.clock.uptime());
   const obstacle = isLasting ? await findObstacle(subject, record, signal) : tooNew;
   // At the first look as well, so that the second one knows.
   const hold = isLasting && obstacle !== undefined ? undefined : await findHold(host, search, signal);

@@ -56,6 +56,37 @@ describe('a node outside its capacity provider', () => {
     expect(verbs!.match(/readContainerInstance/g)).toHaveLength(3);
   });
 
+  // The name of another group, whose provider does not hold this node, cost the node its record.
+  it.each([
+    ['another group once', 'api', 1, true, 0],
+    ['another group once, and Auto Scaling refuses', 'api', 1, false, 0],
+    ['another group for ever', 'api', Infinity, true, 0],
+    ['its group, and Auto Scaling refuses (control)', 'web', Infinity, false, 1],
+    ['its group (control)', 'web', 1, true, 1],
+  ])("is outside only its own group's provider: its tag names %s", async (_what, name, times, isAllowed, expected) => {
+    const stage = outside(({ world }) => void world.cluster.capacityProviders.clear());
+    const { world } = stage;
+    let left = 0;
+    const withTag = (host: Host): Host => ({
+      ...host,
+      metadata: {
+        ...host.metadata,
+        async readTag(key, ...rest) {
+          const tag = await host.metadata.readTag(key, ...rest);
+          return key === groupTag && left-- > 0 ? name : tag;
+        },
+      },
+    });
+    await live(stage, 5 * minute, withTag(stage.host));
+    world.cluster.capacityProviders.set('nodes', name);
+    if (!isAllowed) denies(world, 'readMembership');
+    // An update starts the agent again, in a boot in which the node has joined.
+    left = times;
+    await live(stage, 30 * minute, withTag(world.restart()));
+    expect(deregistrations(stage)).toBe(expected);
+    expect(stage.deeds().filter((verb) => verb === 'drain')).toHaveLength(expected);
+  });
+
   it('registers anew within two minutes of the look that finds it outside, also hours after it joined', async () => {
     const stage = outside(({ world }) => void world.cluster.capacityProviders.clear());
     const { calls, clock, cluster } = stage.world;
