@@ -9,7 +9,13 @@ import type { Host, Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import type { Clock } from '../core/retry.ts';
 import { isPlain } from '../config/settings.ts';
-import { layersOfTags, readOutside, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
+import {
+  layersOfTags,
+  readOutside,
+  type DoubtedTag,
+  type Outside,
+  type TagLayer,
+} from '../config/sources/tags-and-user-data.ts';
 import { isBootstrapState } from '../core/state/state-shape.ts';
 import { paths, type BootstrapState, type UserDataCopy } from '../core/state/state.ts';
 import { recordOfTags } from './tags-copy.ts';
@@ -29,15 +35,15 @@ interface Kept {
   /** The fingerprint of these settings. */
   fingerprint?: unknown;
   tags?: unknown;
-  /** Those of `tags` that the last list lacked, and the uptime of the first list without them. */
-  missing?: unknown;
+  /** Those of `tags` of which the last list said something else. */
+  doubted?: unknown;
 }
 
 /** Never throws: a failure to write the disk must not stop the agent. */
 export async function keepLastGood(
   machine: Machine,
   config: Config,
-  { layers, tags, missing, isCopy, userData }: Pick<Outside, 'layers' | 'tags' | 'missing' | 'isCopy' | 'userData'>,
+  { layers, tags, doubted, isCopy, userData }: Pick<Outside, 'layers' | 'tags' | 'doubted' | 'isCopy' | 'userData'>,
   log: Log,
 ): Promise<void> {
   const { booted } = await readKept(machine).catch(nothing);
@@ -46,7 +52,7 @@ export async function keepLastGood(
     ...(booted !== undefined && { booted }),
     ...(layers.length > 0 && { userData: isCopy === true ? 'copy' : true, fingerprint: fingerprintOf(userData) }),
     ...(tags.length > 0 && { tags: recordOfTags(tags) }),
-    ...(missing !== undefined && { missing }),
+    ...(doubted !== undefined && { doubted }),
   };
   await writeKept(machine, kept, log);
 }
@@ -87,9 +93,9 @@ export async function readLastGood(machine: Machine): Promise<Config | undefined
   return parseKept(config) ?? parseKept(booted);
 }
 
-/** The last list lacked a tag that still counts. */
-export async function lacksTag(machine: Machine): Promise<boolean> {
-  return (await readKept(machine).catch(nothing)).missing !== undefined;
+/** The last list lacked a tag that still counts, or gave it another value. */
+export async function doubtsTag(machine: Machine): Promise<boolean> {
+  return (await readKept(machine).catch(nothing)).doubted !== undefined;
 }
 
 /**
@@ -138,37 +144,40 @@ export interface EarlierBoot {
 
 /** An answer that contradicts what the node knows counts only after a while. */
 export interface Doubt {
-  /** The uptime until which the metadata service is asked again. */
+  /** The uptime until which the metadata service is asked again for settings that it lost. */
   notBefore: number;
-  /** The fingerprint of the last user data that was doubted. */
-  seen?: string;
+  /** Other settings count when every answer has agreed for this time. */
+  lastsMs: number;
+  /** The fingerprint of the last user data that was doubted, and the uptime of its first answer. */
+  userData?: { seen: string; since: number } | undefined;
+  /** The tags that the last list of this caller made doubtful. */
+  tags?: Readonly<Record<string, DoubtedTag>>;
 }
 
-/**
- * A fault of the metadata service passes within seconds. Settings that it loses are lost for the
- * whole boot, and changed user data costs this time once.
- */
+/** After this time, settings of an earlier boot count for those that the metadata service lost. */
 const doubtMs = 20_000;
+
+/**
+ * The metadata service may be wrong for a minute. After this time, a person has changed the
+ * settings. A boot with another cluster or hook would cost the node its tasks.
+ */
+export const changedMs = 75_000;
 
 /** `withinMs`: the caller gives up after this time. */
 export function openDoubt(clock: Clock, withinMs: number): Doubt {
-  return { notBefore: clock.uptime() + Math.min(doubtMs, withinMs / 2) };
+  const most = withinMs / 2;
+  return { notBefore: clock.uptime() + Math.min(doubtMs, most), lastsMs: Math.min(changedMs, most) };
 }
-
-/**
- * The metadata service may be wrong for a minute. A known tag counts until no list has shown it for
- * this time. Then a person has removed it.
- */
-export const missingMs = 75_000;
 
 /**
  * As `readOutside`, but one answer must not take settings from a node. EC2 changes user data only
  * while the instance is stopped. So this throws Unavailable when an earlier run in this boot found
- * settings in the user data and there are none now. Other settings count when two answers in a row
- * agree, the second after `notBefore`. At a boot, the settings of an earlier boot count then if
- * there are none. A person may hide the tags while the node runs, so the tags that an earlier run
- * in this boot has seen still count. So does a tag that the list has lacked for less than
- * `missingMs`. Pass the same `doubt` to every attempt.
+ * settings in the user data and there are none now. Other settings count when all answers have
+ * agreed for `lastsMs`. At a boot, the settings of an earlier boot count after `notBefore` if there
+ * are none. A person may hide the tags while the node runs, so the tags that an earlier run in this
+ * boot has seen still count. So does a tag that lists have lacked, or given another value, for less
+ * than `changedMs`. A boot waits for another value, because a cluster counts until the next boot.
+ * Pass the same `doubt` to every attempt.
  */
 export async function readOutsideInThisBoot(
   { machine, metadata, clock }: Pick<Host, 'machine' | 'metadata' | 'clock'>,
@@ -179,10 +188,15 @@ export async function readOutsideInThisBoot(
   const earlier = await readEarlier(machine);
   const known = earlier.tags.length > 0 ? earlier.tags : (earlierBoot?.tags ?? []);
   const listed = await readOutside(metadata, signal);
-  const found = listed.hidesTags === true ? listed : withMissingTags(listed, known, earlier.missing, clock.uptime());
-  const isDoubted = clock.uptime() < doubt.notBefore;
+  const now = clock.uptime();
+  const valueMs = earlierBoot === undefined ? changedMs : doubt.lastsMs;
+  const found =
+    listed.hidesTags === true ? listed : withDoubtedTags(listed, known, doubt.tags ?? earlier.doubted, now, valueMs);
+  doubt.tags = found.doubted ?? {};
+  const isDoubted = now < doubt.notBefore;
   const copy = earlierBoot?.userData && fingerprintOf(earlierBoot.userData.parts);
-  doubtOtherUserData(found, earlier.fingerprint ?? copy, doubt, isDoubted);
+  doubtOtherUserData(found, earlier.fingerprint ?? copy, doubt, now);
+  if (earlierBoot !== undefined) doubtOtherValues(doubt.tags);
   const isCopyInUse = earlier.userData === 'copy';
   const outside = withKnownUserData(
     found,
@@ -193,44 +207,63 @@ export async function readOutsideInThisBoot(
   return withKnownTags(outside, earlier.tags, earlierBoot?.tags ?? [], isDoubted);
 }
 
-function withMissingTags(
+/** `valueMs`: another value counts when it has been listed for this time. */
+function withDoubtedTags(
   outside: Outside,
   known: readonly TagLayer[],
-  missingSince: Readonly<Record<string, unknown>>,
+  before: Readonly<Record<string, unknown>>,
   now: number,
+  valueMs: number,
 ): Outside {
   const kept: TagLayer[] = [];
   const removed: string[] = [];
-  const missing: Record<string, number> = {};
+  const doubted: Record<string, DoubtedTag> = {};
   for (const tag of known) {
     const { key } = tag;
-    if (outside.tags.some((each) => each.key === key)) continue;
-    const since = missingSince[key];
-    const first = typeof since === 'number' ? Math.min(since, now) : now;
-    if (now - first >= missingMs) removed.push(key);
-    else {
+    const value = outside.tags.find((each) => each.key === key)?.value;
+    if (value === tag.value) continue;
+    const since = sinceOf(before[key], value, now);
+    if (now - since < (value === undefined ? changedMs : valueMs)) {
       kept.push(tag);
-      missing[key] = first;
-    }
+      doubted[key] = { since, ...(value !== undefined && { value }) };
+    } else if (value === undefined) removed.push(key);
   }
-  const problem = `the metadata service lists it no more; it counts until it has been missing for ${missingMs / 1000} s`;
   return {
     ...outside,
-    tags: [...outside.tags, ...kept],
-    ...(kept.length > 0 && { missing }),
+    tags: [...outside.tags.filter(({ key }) => doubted[key] === undefined), ...kept],
+    ...(kept.length > 0 && { doubted }),
     ...(removed.length > 0 && { removed }),
-    warnings: [...outside.warnings, ...kept.map(({ source }) => ({ path: source, problem }))],
+    warnings: [...outside.warnings, ...kept.map(({ key, source }) => warningOf(source, doubted[key]?.value))],
   };
 }
 
+/** The uptime of the first list that said the same. `before`: the findings in the list before. */
+function sinceOf(before: unknown, value: string | undefined, now: number): number {
+  const { since, value: former } = isPlain(before) ? before : {};
+  return typeof since === 'number' && former === value ? Math.min(since, now) : now;
+}
+
+function warningOf(source: string, value: string | undefined): Outside['warnings'][number] {
+  const seconds = `${changedMs / 1000} s`;
+  const problem =
+    value === undefined
+      ? `the metadata service lists it no more; it counts until it has been missing for ${seconds}`
+      : `the metadata service gives it another value, which counts when it has been there for ${seconds}`;
+  return { path: source, problem };
+}
+
+function doubtOtherValues(doubted: Readonly<Record<string, DoubtedTag>>): void {
+  const [key] = Object.keys(doubted).filter((each) => doubted[each]?.value !== undefined);
+  if (key !== undefined) throw new Unavailable(`the metadata service gives another value of tag ${key} than before`);
+}
+
 /** The answer may be cut off: it then has a fault, or only some of the settings. */
-function doubtOtherUserData(found: Outside, known: unknown, doubt: Doubt, isDoubted: boolean): void {
+function doubtOtherUserData(found: Outside, known: unknown, doubt: Doubt, now: number): void {
   if (known === undefined || found.lacksUserData === true) return;
   const seen = fingerprintOf(found.userData);
-  if (seen === known) return;
-  const isSame = seen === doubt.seen;
-  doubt.seen = seen;
-  if (isDoubted || !isSame)
+  const since = doubt.userData?.seen === seen ? doubt.userData.since : now;
+  doubt.userData = seen === known ? undefined : { seen, since };
+  if (seen !== known && now - since < doubt.lastsMs)
     throw new Unavailable('the metadata service gives other user data than before, or only a part of it');
 }
 
@@ -273,14 +306,14 @@ async function readEarlier(machine: Machine): Promise<{
   userData: unknown;
   fingerprint: unknown;
   tags: TagLayer[];
-  missing: Record<string, unknown>;
+  doubted: Record<string, unknown>;
 }> {
-  const { userData, fingerprint, tags, missing } = await readKept(machine).catch(nothing);
+  const { userData, fingerprint, tags, doubted } = await readKept(machine).catch(nothing);
   const texts = Object.entries(isPlain(tags) ? tags : {}).filter(([, value]) => typeof value === 'string');
   return {
     userData,
     fingerprint,
     tags: layersOfTags(Object.fromEntries(texts) as Record<string, string>).tags,
-    missing: isPlain(missing) ? missing : {},
+    doubted: isPlain(doubted) ? doubted : {},
   };
 }

@@ -3,6 +3,7 @@
  * the tags for a moment, and the agent would work with another lifecycle hook until the next boot.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { layersOfTags, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
@@ -32,21 +33,25 @@ export async function keepTags(
 }
 
 /**
- * Takes tags out of the copy that a person has removed since the boot. Never throws: the next boot
- * would only count them a while longer.
+ * Takes over into the copy which of its tags a person has removed or changed since the boot. Never
+ * throws: the next boot would only doubt them again.
  */
-export async function forgetTags(
+export async function updateTags(
   machine: Machine,
-  { removed = [] }: Pick<Outside, 'removed'>,
+  { tags: counting, removed = [] }: Pick<Outside, 'tags' | 'removed'>,
   log: Log,
 ): Promise<void> {
-  if (removed.length === 0) return;
+  if (counting.length === 0 && removed.length === 0) return;
   try {
     const found: unknown = JSON.parse((await machine.readText(paths.tags)) ?? 'null');
     if (!isInstanceTags(found)) return;
     const { instanceId, tags } = found as InstanceTags;
-    const kept = layersOfTags(tags).tags.filter(({ key }) => !removed.includes(key));
-    await keepTags(machine, instanceId, { tags: kept }, log);
+    const known = layersOfTags(tags).tags;
+    const kept = known
+      .filter(({ key }) => !removed.includes(key))
+      .map((tag) => counting.find(({ key }) => key === tag.key) ?? tag);
+    if (!isDeepStrictEqual(recordOfTags(kept), recordOfTags(known)))
+      await keepTags(machine, instanceId, { tags: kept }, log);
   } catch (error) {
     log.warn('copy of the tags not kept', { error: messageOf(error) });
   }

@@ -14,15 +14,15 @@ import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
 import type { LocalHost } from './open-host.ts';
 import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
 import {
+  changedMs,
+  doubtsTag,
   keepLastGood,
-  lacksTag,
-  missingMs,
   openDoubt,
   readBooted,
   readLastGood,
   readOutsideInThisBoot,
 } from '../last-good.ts';
-import { forgetTags } from '../tags-copy.ts';
+import { updateTags } from '../tags-copy.ts';
 import {
   logWarnings,
   readFileLayers,
@@ -39,7 +39,7 @@ export interface Effective {
   revision: string;
   /** The fault for which this is the last good configuration, and not the present one. */
   refused?: string;
-  /** The list of tags lacked one that still counts: look again after this time. */
+  /** The list of tags lacked one that still counts, or gave another value: look again then. */
   lookAgainMs?: number;
   /** At the start of the agent: the configuration with which the node booted, if known. */
   booted?: Config;
@@ -61,7 +61,7 @@ export const effective: Run = async (context, args, signal) => {
     const found = isSet(args, 'or-last-good')
       ? await readConfigOrLastGood(local, context, signal)
       : { config: await readConfig(local, context, signal) };
-    const again = (await lacksTag(machine)) && { lookAgainMs: missingMs };
+    const again = (await doubtsTag(machine)) && { lookAgainMs: changedMs };
     context.print(`${JSON.stringify({ ...found, revision, ...again } satisfies Effective)}\n`);
     return 0;
   } catch (error) {
@@ -98,7 +98,7 @@ async function readWith(
   const loaded = resolve(files, outside);
   logWarnings(loaded, context.log);
   await keepLastGood(machine, loaded.config, outside, context.log);
-  await forgetTags(machine, outside, context.log);
+  await updateTags(machine, outside, context.log);
   return loaded.config;
 }
 

@@ -108,7 +108,7 @@ async function waitForChange(change: AwaitedChange, signal: AbortSignal): Promis
   const { reload, host, current, reloadRequested, reportError, refused } = change;
   let { lookAgainMs } = current;
   for (;;) {
-    // A tag that a person has removed must cease to count without a second reload.
+    // A removed or changed tag must take effect without a second reload.
     if (lookAgainMs !== undefined) host.clock.sleep(lookAgainMs, signal).then(reloadRequested.request, () => {});
     await reloadRequested.wait(signal);
     try {

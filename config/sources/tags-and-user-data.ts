@@ -18,8 +18,8 @@ export interface Outside {
   tags: TagLayer[];
   /** The metadata service shows no tags at all, by choice or for a moment. */
   hidesTags?: true;
-  /** Tags among `tags` that the list lacks, and the uptime of the first list without them. */
-  missing?: Record<string, number>;
+  /** Known tags among `tags` of which the list says something else. */
+  doubted?: Record<string, DoubtedTag>;
   /** Known tags that no list has shown for so long that a person has removed them. */
   removed?: readonly string[];
   layers: SettingsLayer[];
@@ -32,6 +32,14 @@ export interface Outside {
   faults: Fault[];
   /** Parts that were not understood. They keep no node from booting. */
   warnings: Fault[];
+}
+
+/** The list lacks a known tag, or gives it another value. */
+export interface DoubtedTag {
+  /** The uptime of the first list that said so. */
+  since: number;
+  /** The other value. */
+  value?: string;
 }
 
 export interface TagLayer extends SettingsLayer {

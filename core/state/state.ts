@@ -49,7 +49,7 @@ export const paths = {
   userData: '/var/lib/ecs-node/user-data.json',
   /**
    * The settings in the tags at the last boot that saw the tags. Written by bootstrap. The agent
-   * takes out the tags that a person has removed since.
+   * takes over which of them a person has removed or changed since.
    */
   tags: '/var/lib/ecs-node/tags.json',
   /** The tags that EC2 did not accept in time. Bootstrap writes the file, the agent consumes it. */

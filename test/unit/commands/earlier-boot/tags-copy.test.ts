@@ -21,6 +21,7 @@ const configFile = '/etc/ecs-node/config.yaml';
 const file = { path: configFile, text: 'cluster: prod\n' };
 const hook = { 'ecs-node:autoScaling.terminateHook': 'drain-hook' };
 const withAnother = { ...hook, 'ecs-node:name': 'web' };
+const otherHook = { ...withAnother, 'ecs-node:autoScaling.terminateHook': 'other' };
 
 /** A node that has booted once with `tags`. */
 async function openNode(tags: Record<string, string> | undefined = withAnother) {
@@ -43,10 +44,10 @@ async function openNode(tags: Record<string, string> | undefined = withAnother) 
   const place = { configFile, configFileGiven: false, log };
   const agent = () => local.clock.finish(readConfig(local, place, signal));
   /** The files below /run are gone. */
-  const boot = async (instanceId = someIdentity.instanceId) => {
+  const boot = async (instanceId = someIdentity.instanceId, withinMs = 600_000) => {
     files.files.delete(paths.lastGood);
     const [began, before] = [local.clock.uptime(), asked];
-    const outside = await local.clock.finish(readOutsideAtBoot(local, place, instanceId, 600_000, signal));
+    const outside = await local.clock.finish(readOutsideAtBoot(local, place, instanceId, withinMs, signal));
     const [ms, calls] = [local.clock.uptime() - began, asked - before];
     await keepUserData(local.machine, instanceId, outside, place.log);
     await keepTags(local.machine, instanceId, outside, place.log);
@@ -125,10 +126,58 @@ describe('a node that boots again', () => {
     expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
   });
 
-  test('takes a changed tag, and a new one, at once', async () => {
-    const { answers, boot } = await openNode();
-    answers.tags = { ...withAnother, 'ecs-node:autoScaling.terminateHook': 'other', 'ecs-node:hostname': 'a' };
+  // The agent worked with another hook, or the node with another cluster, until the next boot.
+  test.each([
+    ['in one answer', 1],
+    ['for 60 s', 60_000],
+    ['never (control)', 0],
+  ])('keeps the hook that a tag names when the metadata service gives another value %s', async (_, ms) => {
+    const { files, answers, local, boot, agent } = await openNode();
+    if (ms > 0) answers.tags = otherHook;
+    local.clock.schedule(ms, () => void (answers.tags = withAnother));
+    const found = await boot();
+    expect(found.hook).toBe('drain-hook');
+    expect(found.ms).toBeLessThan(ms + 6_000);
+    expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+    expect(JSON.parse(String(files.files.get(paths.tags)))).toMatchObject({ tags: withAnother });
+  });
+
+  test('takes a tag that a person has changed after 75 s, once', async () => {
+    const { answers, boot, agent } = await openNode();
+    answers.tags = otherHook;
+    const found = await boot();
+    expect(found.hook).toBe('other');
+    expect(found.ms).toBeGreaterThanOrEqual(75_000);
+    expect(found.ms).toBeLessThan(85_000);
+    expect((await agent()).autoScaling.terminateHook).toBe('other');
     expect(await boot()).toMatchObject({ hook: 'other', calls: 1, ms: 0 });
+  });
+
+  test('takes a tag that a person has changed after half of its time where it has less', async () => {
+    const { answers, boot } = await openNode();
+    answers.tags = otherHook;
+    const found = await boot(someIdentity.instanceId, 60_000);
+    expect(found.hook).toBe('other');
+    expect(found.ms).toBeGreaterThanOrEqual(30_000);
+    expect(found.ms).toBeLessThan(40_000);
+  });
+
+  test('believes no value that is different each time', async () => {
+    const { files, answers, local, boot } = await openNode();
+    let count = 0;
+    const change = () => {
+      answers.tags = { ...withAnother, 'ecs-node:autoScaling.terminateHook': `other-${++count}` };
+      local.clock.schedule(10_000, change);
+    };
+    change();
+    await expect(boot()).rejects.toThrow(/another value of tag ecs-node:autoScaling.terminateHook/);
+    expect(JSON.parse(String(files.files.get(paths.tags)))).toMatchObject({ tags: withAnother });
+  });
+
+  test('takes a new tag at once', async () => {
+    const { answers, boot } = await openNode({ 'ecs-node:name': 'web' });
+    answers.tags = withAnother;
+    expect(await boot()).toMatchObject({ hook: 'drain-hook', calls: 1, ms: 0 });
   });
 
   test.each([
@@ -157,12 +206,14 @@ describe('a node that boots again', () => {
 // The agent reads its configuration once, and worked with another hook until its next start.
 describe('an agent that starts again', () => {
   test.each([
-    ['leaves the tag out for 10 s', 10_000],
-    ['leaves the tag out for 60 s', 60_000],
-    ['lists it (control)', 0],
-  ])('keeps the hook that a tag names when the metadata service %s', async (_, ms) => {
+    ['leaves the tag out for 10 s', 10_000, { 'ecs-node:name': 'web' }],
+    ['leaves the tag out for 60 s', 60_000, { 'ecs-node:name': 'web' }],
+    ['gives another value for 10 s', 10_000, otherHook],
+    ['gives another value for 60 s', 60_000, otherHook],
+    ['lists it (control)', 0, withAnother],
+  ])('keeps the hook that a tag names when the metadata service %s', async (_, ms, wrong) => {
     const { files, answers, local, agent } = await openNode();
-    if (ms > 0) answers.tags = { 'ecs-node:name': 'web' };
+    answers.tags = wrong;
     local.clock.schedule(ms, () => void (answers.tags = withAnother));
     for (let at = 0; at < 2 * minute; at += 8_000) {
       expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
@@ -171,11 +222,33 @@ describe('an agent that starts again', () => {
     expect(JSON.parse(String(files.files.get(paths.tags)))).toMatchObject({ tags: withAnother });
   });
 
-  // Two lists without the tag, weeks apart, are each wrong for a moment.
-  test('counts anew after a list with the tag', async () => {
+  test('works with a tag that a person has changed from the second look on, as does the next boot', async () => {
+    const { answers, local, warnings, boot, agent } = await openNode();
+    answers.tags = otherHook;
+    expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+    expect(warnings.join()).toContain('gives it another value');
+    await local.clock.run(75_000);
+    expect((await agent()).autoScaling.terminateHook).toBe('other');
+    expect(await boot()).toMatchObject({ hook: 'other', calls: 1, ms: 0 });
+  });
+
+  test('counts anew after a third value', async () => {
+    const { answers, local, agent } = await openNode();
+    for (let count = 1; count <= 3; count++) {
+      answers.tags = { 'ecs-node:autoScaling.terminateHook': `other-${count}`, 'ecs-node:name': 'web' };
+      expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
+      await local.clock.run(50_000);
+    }
+  });
+
+  // Two wrong lists, weeks apart, are each wrong for a moment.
+  test.each([
+    ['without the tag', { 'ecs-node:name': 'web' }],
+    ['with another value', otherHook],
+  ])('counts anew after a right list between two %s', async (_, wrong) => {
     const { answers, local, agent } = await openNode();
     for (let week = 1; week <= 2; week++) {
-      answers.tags = { 'ecs-node:name': 'web' };
+      answers.tags = wrong;
       expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
       await local.clock.run(2 * minute);
       answers.tags = withAnother;
@@ -187,25 +260,30 @@ describe('an agent that starts again', () => {
     ['an older version has written', undefined],
     ['is damaged', 'x'],
     ['holds another kind of value', { 'ecs-node:autoScaling.terminateHook': 'x' }],
-    ['lies in the future', { 'ecs-node:autoScaling.terminateHook': 1e300 }],
-  ])('waits 75 s where the note of the missing tags %s', async (_, missing) => {
+    ['holds another kind of time', { 'ecs-node:autoScaling.terminateHook': { since: 'x' } }],
+    ['lies in the future', { 'ecs-node:autoScaling.terminateHook': { since: 1e300 } }],
+    ['is about a value', { 'ecs-node:autoScaling.terminateHook': { since: -100_000, value: 'other' } }],
+  ])('waits 75 s where the note of the doubted tags %s', async (_, doubted) => {
     const { files, answers, local, agent } = await openNode();
     const kept = JSON.parse(String(files.files.get(paths.lastGood))) as object;
-    files.files.set(paths.lastGood, JSON.stringify({ ...kept, missing }));
+    files.files.set(paths.lastGood, JSON.stringify({ ...kept, doubted }));
     answers.tags = { 'ecs-node:name': 'web' };
     expect((await agent()).autoScaling.terminateHook).toBe('drain-hook');
     await local.clock.run(75_000);
     expect((await agent()).autoScaling.terminateHook).toBe(standard);
   });
 
-  test('takes a changed tag at once while another is missing', async () => {
-    const { answers, agent } = await openNode();
-    answers.tags = { 'ecs-node:autoScaling.terminateHook': 'other' };
-    expect(await agent()).toMatchObject({ name: 'web', autoScaling: { terminateHook: 'other' } });
+  test('takes a new tag at once while another is missing', async () => {
+    const { answers, agent } = await openNode({ 'ecs-node:name': 'web' });
+    answers.tags = hook;
+    expect(await agent()).toMatchObject({ name: 'web', autoScaling: { terminateHook: 'drain-hook' } });
   });
 });
 
-test('the agent learns when to look for a missing tag again', async () => {
+test.each([
+  ['is missing', '', undefined],
+  ['has another value', 'ecs-node:autoScaling.terminateHook\n', 'other'],
+])('the agent learns when to look again for a tag that %s', async (_, listed, value) => {
   const stage = await openStage();
   await stage.write(configFile.slice(1), file.text);
   const key = 'ecs-node:autoScaling.terminateHook';
@@ -218,9 +296,11 @@ test('the agent learns when to look for a missing tag again', async () => {
   const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService(answers) };
   const start = async () => JSON.parse((await stage.run(firstEffectiveWords, { environment })).printed) as Effective;
   expect(await start()).not.toHaveProperty('lookAgainMs');
-  answers['meta-data/tags/instance/'] = name;
+  answers['meta-data/tags/instance/'] = `${listed}${name}`;
+  answers[`meta-data/tags/instance/${key}`] = value ?? 'drain-hook';
   const terminateHook = 'drain-hook';
   expect(await start()).toMatchObject({ lookAgainMs: 75_000, config: { autoScaling: { terminateHook } } });
   answers['meta-data/tags/instance/'] = `${key}\n${name}`;
+  answers[`meta-data/tags/instance/${key}`] = 'drain-hook';
   expect(await start()).not.toHaveProperty('lookAgainMs');
 });
