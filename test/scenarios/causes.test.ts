@@ -82,7 +82,7 @@ describe.concurrent('a node leaves when', () => {
       await waitFor(
         'leaving',
         () => node.log.some(({ message, cause }) => message === 'leaving' && cause === 'ecs-agent'),
-        90_000,
+        200_000,
       );
       await scene.gone(node);
       expect(terminations(node)).toContain('autoscaling:TerminateInstanceInAutoScalingGroup');

@@ -18,6 +18,9 @@ export interface Scene extends Stage {
   logged(node: Node, message: string): Promise<void>;
 }
 
+/** The storm guard, and a guard against an outage of ECS, ask again after 75 s. */
+const goneMs = 180_000;
+
 export function scenario(title: string, options: StageOptions, play: (scene: Scene) => Promise<void>): void {
   test.concurrent(title, async ({ expect, onTestFinished }) => {
     const stage = await openStage(options);
@@ -28,7 +31,7 @@ export function scenario(title: string, options: StageOptions, play: (scene: Sce
       ...stage,
       expect,
       inService: (node) => inService(node),
-      gone: (node) => waitFor('gone', () => simulator.world.instances.get(node.id)?.state !== 'running', 90_000),
+      gone: (node) => waitFor('gone', () => simulator.world.instances.get(node.id)?.state !== 'running', goneMs),
       placements: (node) =>
         simulator.calls
           .find({ operation: 'UpdateContainerInstancesState', instanceId: node.id, outcome: 'ok' })

@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** It only ends what hangs: on a machine out of breath, a boot alone takes a minute. */
-const limitSeconds = 180;
+const limitSeconds = 240;
 
 /** Polls every 0.1 s. Resolves with the first result that is neither undefined nor false. */
 export async function until<T>(
