@@ -62,7 +62,10 @@ export interface LaunchProgress {
   warmLasts?: (isWarmed: boolean) => boolean;
   /** Whether the state past the hook lasts, for a role that may send no heartbeat. */
   pastLasts?: (isPast: boolean) => boolean;
-  /** Asked before each try. False: `later`, because another hook of that name may wait by now. */
+  /**
+   * Asked before each try, and before it completes. False: `later`, because another hook of that
+   * name may wait by now.
+   */
   mayTry?: () => Promise<boolean>;
   /** Receives the reason why the hook is not completed. */
   report?: (detail: string) => void;
@@ -154,6 +157,8 @@ async function tryOnce(
     const isPast = isThrough(membership, progress, host.clock);
     if (host.clock.uptime() >= end) return 'later';
     if (isPast) return await askWhetherHookWaits(host, membership, hook, progress, signal);
+    // Meanwhile, the node may have left its pool.
+    if ((await progress.mayTry?.()) === false) return 'later';
     const outcome = await completeWaitingHook(host, membership, hook, signal);
     progress.membership = undefined;
     return outcome;

@@ -42,6 +42,32 @@ describe('a joining node', () => {
     expect(group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // In life 700001244, it left the pool while a try had begun.
+  it('does not complete its launch with a try that has begun in its warm pool', async () => {
+    const node = launched(configOf(), 5 * minute);
+    const { group, world, host } = node;
+    const { readMembership } = host.cloud;
+    world.metadata.targetState = 'Warmed:Running';
+    group.lifecycleState = 'Warmed:Pending:Wait';
+    group.hooks[0]!.active = false;
+    let isLeft = false;
+    host.cloud.readMembership = async (signal) => {
+      const membership = await readMembership(signal);
+      if (world.clock.uptime() > 30_000 && !isLeft) {
+        isLeft = true;
+        world.metadata.targetState = 'InService';
+        group.begin('launch');
+      }
+      return membership;
+    };
+    const began = world.clock.uptime();
+    await node.finish();
+    expect(isLeft).toBe(true);
+    const completed = world.calls.of('completeHook').filter(({ at }) => at > 30_000 && at - began < 4 * minute);
+    expect(completed).toEqual([]);
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   // The group had just taken it from the pool, but a server that did not know that yet answered:
   // the hook was never completed, and the node replaced.
   it('completes its launch although the group, asked once, still reports the warm pool', async () => {
