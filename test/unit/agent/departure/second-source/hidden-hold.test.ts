@@ -48,3 +48,20 @@ it.each([
   expect(node.deeds()).not.toContain('completeHook');
   await agent.stop();
 });
+
+it.each([
+  ['has released', 'shutting-down'],
+  ['keeps (control)', 'running'],
+])('a node that cannot join, and that a person %s, is then %s', async (what, state) => {
+  const node = launched(configOf({ join: { timeoutSeconds: 600 } }), 1e12);
+  const { world } = node;
+  bootedFirst(node);
+  world.metadata.tags = undefined;
+  Object.assign(world.instance.tags, keep);
+  const agent = node.agent();
+  await world.clock.run(45 * minute);
+  if (what === 'has released') delete world.instance.tags['ecs-node:keep'];
+  await world.clock.run(45 * minute);
+  expect(world.instance.state).toBe(state);
+  await agent.stop();
+});
