@@ -66,6 +66,8 @@ function describe(
     case 'MULTILINE_IMPLICIT_KEY':
       return here(noColon);
     case 'MISSING_CHAR': {
+      const [, end] = /must end with an? ([\]}])/.exec(message) ?? [];
+      if (end !== undefined) return here(`a bracket is never closed; add ${end}${more}`);
       if (!message.startsWith('Missing closing')) return here(noColon);
       const quote = lastQuote(document);
       const from = quote === undefined ? { line, col: column } : lines.linePos(quote);

@@ -54,6 +54,16 @@ test.each([
   ['an open brace', 'disk: {checks: 5\nspot: {}\n', `file:2: ${openBracket('}')}`],
   ['an open bracket', 'disk:\n  paths: [/a, /b\nspot:\n  pollSeconds: 2\n', `file:3: ${openBracket(']')}`],
   [
+    'an open bracket as the whole text',
+    '[1, 2',
+    'file:1: not YAML: a bracket is never closed; add ]; further faults may follow',
+  ],
+  [
+    'an open brace as the whole text',
+    '{a: 1',
+    'file:1: not YAML: a bracket is never closed; add }; further faults may follow',
+  ],
+  [
     'a second colon',
     'cluster: prod\nname: v2: web\n',
     'file:2: not YAML: column 7: a second colon with a blank in one line; put quotes around the value',
