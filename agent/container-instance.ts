@@ -8,6 +8,8 @@ import { callWithRetry, callOnce } from './calls.ts';
 export interface ContainerInstanceRef {
   cluster: string;
   arn: string;
+  /** As ECS reports it; absent where it was not asked for. */
+  status?: string;
 }
 
 /** The ECS agent answers from memory. A departure must not wait for an agent that hangs. */
@@ -61,7 +63,9 @@ export async function findContainerInstances(
     const real = await callWithRetry(host, withinMs, signal, (callSignal) =>
       host.cloud.readContainerInstance(cluster, arn, callSignal),
     );
-    return real === undefined || real.arn === arn ? [found] : [found, { cluster, arn: real.arn }];
+    if (real === undefined) return [found];
+    const seen = { cluster, arn: real.arn, status: real.status };
+    return real.arn === arn ? [seen] : [found, seen];
   } catch (error) {
     signal.throwIfAborted();
     host.log.warn('other records of this instance not seen', { error: messageOf(error) });

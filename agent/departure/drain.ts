@@ -2,6 +2,7 @@
 
 import { Refused, messageOf } from '../../core/errors.ts';
 import { poll } from '../../core/poll.ts';
+import type { CloudTask } from '../../core/host.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 import { callWithRetry } from '../calls.ts';
 import { isQueueEntry } from '../leave-queue/leave-queue.ts';
@@ -119,6 +120,37 @@ export async function tryToDrain(departure: Departure, signal: AbortSignal): Pro
     await departure.trouble('draining', error);
     return error instanceof Refused ? 'refused' : 'tried';
   }
+}
+
+/**
+ * Sets DRAINING again where ECS reports a drained record as ACTIVE, or a task has come since the
+ * last look: the call that undid an earlier departure may have timed out, and have taken effect
+ * after the node was drained. Asks ECS nothing while no task comes. True when it is DRAINING again.
+ * A failure is recorded, and tried again with a later look.
+ */
+export function openDrainAgain(
+  departure: Departure,
+  records: readonly ContainerInstanceRef[],
+): (listed: readonly CloudTask[], signal: AbortSignal) => Promise<boolean> {
+  const { host, state } = departure;
+  let known: Set<string> | undefined;
+  let isDue = state.drainedAt !== undefined && records.some(({ status }) => status === 'ACTIVE');
+  let earliestAt = 0;
+  return async (listed, signal) => {
+    isDue ||= known !== undefined && listed.some(({ arn }) => !known?.has(arn));
+    known = new Set([...(known ?? []), ...listed.map(({ arn }) => arn)]);
+    if (!isDue || host.clock.uptime() < earliestAt) return false;
+    earliestAt = host.clock.uptime() + againMs;
+    try {
+      for (const record of records) await stopPlacement(host, record, shortMs, signal);
+      isDue = false;
+      host.log.info('DRAINING again');
+    } catch (error) {
+      signal.throwIfAborted();
+      await departure.trouble('draining again', error);
+    }
+    return !isDue;
+  };
 }
 
 /**

@@ -12,7 +12,7 @@ import { callWithRetry } from '../calls.ts';
 import { findContainerInstances, type ContainerInstanceRef } from '../container-instance.ts';
 import { mustStillStand } from './confirm.ts';
 import type { Departure } from './departure.ts';
-import { tryToDrain } from './drain.ts';
+import { openDrainAgain, tryToDrain } from './drain.ts';
 import { openStopTimes, refusalLastsMs, type StopTimes } from './stop-time.ts';
 import {
   emptyLastsMs,
@@ -29,6 +29,7 @@ interface Wait {
   cluster: string;
   look: LookAtTasks;
   stopTimes: StopTimes;
+  drainAgain: ReturnType<typeof openDrainAgain>;
 }
 
 export async function waitForTasks(departure: Departure, signal: AbortSignal): Promise<void> {
@@ -43,6 +44,7 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
     cluster: first.cluster,
     look: async (callSignal) => mergeSights(await Promise.all(looks.map((look) => look(callSignal)))),
     stopTimes,
+    drainAgain: openDrainAgain(departure, records),
   };
   let rest = await waitWhileAllowed(wait, signal);
   await mustStillStand(departure, signal, 0);
@@ -194,7 +196,7 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
  * `leftMs` gives the time left to wait.
  */
 async function waitUntilGone(
-  { departure, look: readRemaining }: Wait,
+  { departure, look: readRemaining, drainAgain }: Wait,
   signal: AbortSignal,
   leftMs: (sight: TaskSight) => Promise<number>,
 ): Promise<TaskSight | undefined> {
@@ -207,6 +209,8 @@ async function waitUntilGone(
     const isDrained = departure.state.drainedAt !== undefined;
     if (!wasDrained && isDrained) await noteTasksSince(departure, clock.uptime());
     const sight = await readRemaining(signal);
+    const isDrainedAgain = isDrained && (await drainAgain(sight.listed, signal));
+    if (isDrainedAgain) await noteTasksSince(departure, clock.uptime());
     const { blockers, sure: isCertain } = sight;
     if (blockers.join() !== departure.state.blockers.join()) {
       await departure.note({ blockers });
