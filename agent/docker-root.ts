@@ -4,6 +4,7 @@
 
 import type { Config } from '../config/config.ts';
 import type { DockerStore, Host } from '../core/host.ts';
+import { singleErrorMs } from '../core/lasting.ts';
 import { withTimeout } from '../core/retry.ts';
 import { paths } from '../core/state/state.ts';
 
@@ -28,7 +29,7 @@ const storeMs = 5_000;
  * Docker may be wrong for a minute, as a second Docker at the socket. So the disk watcher believes
  * another root only when a second answer names it this much later.
  */
-export const secondAnswerMs = 75_000;
+export const secondAnswerMs = singleErrorMs;
 
 type Asked = Pick<Host, 'machine' | 'docker' | 'clock'>;
 

@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host, ScalingActivity } from '../core/host.ts';
+import { singleErrorMs } from '../core/lasting.ts';
 import { jitter, withTimeout } from '../core/retry.ts';
 import { readServedTime } from '../core/served-time.ts';
 import { readHistory } from '../upkeep/group-history.ts';
@@ -154,7 +155,7 @@ const callMs = 30_000;
 const turnMs = 10_000;
 
 /** One answer may lack the terminations of a storm, for a minute. */
-const againMs = 75_000;
+const againMs = singleErrorMs;
 
 /** 12 hours: far enough back to see the launches of nodes that were held for hours. */
 const historyMs = 12 * 3_600_000;

@@ -6,6 +6,7 @@
 import { parseWithoutEntries, settingsOf, type Config } from '../config/config.ts';
 import { ConfigError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host, Machine } from '../core/host.ts';
+import { singleErrorMs } from '../core/lasting.ts';
 import type { Log } from '../core/log.ts';
 import type { Clock } from '../core/retry.ts';
 import { isPlain } from '../config/settings.ts';
@@ -161,7 +162,7 @@ const doubtMs = 20_000;
  * The metadata service may be wrong for a minute. After this time, a person has changed the
  * settings. A boot with another cluster or hook would cost the node its tasks.
  */
-export const changedMs = 75_000;
+export const changedMs = singleErrorMs;
 
 /** `withinMs`: the caller gives up after this time. */
 export function openDoubt(clock: Clock, withinMs: number): Doubt {

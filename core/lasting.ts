@@ -3,6 +3,12 @@
 import type { Clock } from './retry.ts';
 
 /**
+ * Longer than a single source is stale, half or wrong: what it says alone must last for this time.
+ * A chosen value: nobody outside tells how long their service may err.
+ */
+export const singleErrorMs = 75_000;
+
+/**
  * Longer than any check of a slow or busy machine takes. Where more time passes between two looks,
  * the machine or this process may have stood still, so that time counts for nothing.
  */

@@ -5,7 +5,7 @@
 
 import type { Config } from '../../config/config.ts';
 import type { ContainerInstance, Host } from '../../core/host.ts';
-import { openLasting } from '../../core/lasting.ts';
+import { openLasting, singleErrorMs } from '../../core/lasting.ts';
 import type { Clock } from '../../core/retry.ts';
 import { paths } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
@@ -27,7 +27,7 @@ export interface Subject {
  * ECS may leave the provider out of its answers for a minute. A record that is deregistered loses
  * what a person put there.
  */
-export const outsideLastsMs = 75_000;
+export const outsideLastsMs = singleErrorMs;
 
 /**
  * A cluster without a capacity provider is asked about for some five hours. A node in one asks

@@ -9,7 +9,7 @@ import { Refused, Unavailable, messageOf, unlessRefused, unlessUnavailable } fro
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
 import type { ContainerInstance, Host, Membership } from '../../core/host.ts';
-import { longestGapMs, openLasting } from '../../core/lasting.ts';
+import { longestGapMs, openLasting, singleErrorMs } from '../../core/lasting.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
@@ -133,7 +133,7 @@ const notConnectedMs = 10_000;
 const noRecordMs = 30_000;
 
 /** After a reboot, the node may have been in service, and one source may be wrong for a minute. */
-const rebootedMs = 75_000;
+const rebootedMs = singleErrorMs;
 
 /**
  * A source that is stale or wrong for minutes must not decide alone. Auto Scaling and EC2 follow

@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
-import { openLasting } from '../../core/lasting.ts';
+import { openLasting, singleErrorMs } from '../../core/lasting.ts';
 import { poll } from '../../core/poll.ts';
 import { callWithRetry } from '../calls.ts';
 import { isQueueEntry, removeFromQueue } from '../leave-queue/leave-queue.ts';
@@ -19,7 +19,7 @@ import { noRecordLastsMs, recordEveryMs } from './tasks.ts';
 const patienceMs = 60_000;
 
 /** ECS may be wrong for a minute about a record that this program has drained. */
-const drainedLastsMs = 75_000;
+const drainedLastsMs = singleErrorMs;
 
 /** The node is ACTIVE already, so the end of the departure does not wait for long. */
 const marksMs = 20_000;

@@ -2,6 +2,7 @@
 
 import { messageOf, Refused } from '../../core/errors.ts';
 import type { Host, LifecycleHook } from '../../core/host.ts';
+import { singleErrorMs } from '../../core/lasting.ts';
 import { jitter } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 
@@ -21,7 +22,7 @@ export const maxRetryMs = 60_000;
 const refusedMs = 900_000;
 
 /** Auto Scaling may be wrong for a minute. An answer that is so much younger must agree. */
-const agreesAfterMs = 75_000;
+const agreesAfterMs = singleErrorMs;
 
 export interface HookTimesReader {
   /** Whether the last answer had the hook. */

@@ -6,7 +6,7 @@
 import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { longestGapMs, openLasting } from '../../core/lasting.ts';
+import { longestGapMs, openLasting, singleErrorMs } from '../../core/lasting.ts';
 import { callOnce } from '../calls.ts';
 import { readLivingHealth } from '../leave-queue/dead-records.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
@@ -28,7 +28,7 @@ const crossCheckMs = 600_000;
 const minNodes = 2;
 
 /** One short list of the disconnected nodes must not hide an outage from a node. */
-const noOutageLastsMs = 75_000;
+const noOutageLastsMs = singleErrorMs;
 
 interface Answer {
   at: number;

@@ -1,7 +1,7 @@
 /** Whether a person holds the node, so that a watcher neither treats nor drains it. */
 
 import type { Host } from '../../core/host.ts';
-import { openLasting } from '../../core/lasting.ts';
+import { openLasting, singleErrorMs } from '../../core/lasting.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { findHolder, heldBy, isHeldBy } from '../held.ts';
 import type { Memories } from './memories.ts';
@@ -11,7 +11,7 @@ import type { Watcher, Wish } from './watcher.ts';
 export const callsMs = 120_000;
 
 /** Longer than a source is wrong for a moment. */
-const endLastsMs = 75_000;
+const endLastsMs = singleErrorMs;
 
 /** The part of the agent's context that these functions need. */
 export interface HoldContext {

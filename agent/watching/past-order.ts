@@ -1,6 +1,7 @@
 /** The order behind a departure on disk. */
 
 import type { Host } from '../../core/host.ts';
+import { singleErrorMs } from '../../core/lasting.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 import { mayOverrule } from '../departure/order.ts';
 import type { Order, Watcher } from './watcher.ts';
@@ -37,7 +38,7 @@ export function orderOf(state: DepartureState, bootId: string): Order {
 }
 
 /** Longer than a disk is silent for a moment. A file that is never read holds no departure back. */
-const unreadMs = 75_000;
+const unreadMs = singleErrorMs;
 
 /** After a reboot, only the past departure has the events that `ecs-node stay` called off. */
 export function mayBeOverruled(

@@ -14,6 +14,7 @@ import { readStorm, type Storm } from '../../bootstrap/storm-guard.ts';
 import type { Config } from '../../config/config.ts';
 import { Refused, StepError, Unfit, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { singleErrorMs } from '../../core/lasting.ts';
 import { withTimeout } from '../../core/retry.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 
@@ -56,7 +57,7 @@ type Pause = Extract<Storm, { kind: 'hold' }> | { kind: 'person'; reason: string
  * Longer than a disk is silent for a moment: a node that has left its registrar must not register
  * again. A file that is never read keeps no healthy node from booting.
  */
-const departureMs = 75_000;
+const departureMs = singleErrorMs;
 
 /**
  * Makes one attempt, unless the node is leaving: the bootstrap for which this one waited may have

@@ -8,7 +8,7 @@ import type { Essential } from '../../../core/essentials.ts';
 import { isLethal } from '../../../core/essentials.ts';
 import { Refused, Unfit, isDenied, messageOf } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
-import { openLasting } from '../../../core/lasting.ts';
+import { openLasting, singleErrorMs } from '../../../core/lasting.ts';
 import { propagationMs } from '../../../core/retry.ts';
 
 /**
@@ -18,7 +18,7 @@ import { propagationMs } from '../../../core/retry.ts';
 export const refusalLastsMs = 3 * propagationMs;
 
 /** OpsWorks may be wrong for a minute, and no second source knows the node's record. */
-const longestErrorMs = 75_000;
+const longestErrorMs = singleErrorMs;
 
 /**
  * An answer that terminates the node must last this long. A short bootstrap gives it half of its
