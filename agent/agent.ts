@@ -237,6 +237,7 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
       try {
         hooks.note(await join(host, config, setJoined, AbortSignal.any([signal, remaining]), knownFacts));
         setJoined('joined', `in the cluster ${config.cluster}`);
+        knownFacts.watchesUnjoined = false;
         host.log.info('joined', { cluster: config.cluster });
         host.events.tell({ type: 'joined', uptimeSeconds: Math.round(host.clock.uptime() / 1000) });
         joinPause.reset();

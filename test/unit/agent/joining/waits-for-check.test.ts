@@ -75,3 +75,36 @@ it('a node that goes back into a warm pool while its check may not run is not en
   expect(world.instance.state).toBe('running');
   await agent.stop();
 });
+
+// While a launched node joins, its ECS agent may be silent for as long as `join.timeoutSeconds`.
+it.each([
+  ['joined late after a reboot', 20],
+  ['joined at once after a reboot (control)', 0],
+])('a node that %s joins again from a warm pool like a new one', async (_what, lateMinutes) => {
+  const stage = setStage(configOf({ join: { timeoutSeconds: 900 } }));
+  hasJoinedBefore(stage);
+  const { world, own, group } = stage;
+  const { localAgent } = world;
+  const setConnected = (isConnected: boolean) => {
+    own.agentConnected = isConnected;
+    world.localAgent = isConnected ? localAgent : undefined;
+  };
+  setConnected(false);
+  const agent = stage.agent();
+  await world.clock.run(lateMinutes * minute);
+  setConnected(true);
+  await world.clock.run(10 * minute);
+  expect(stage.status().join.state).toBe('joined');
+  world.metadata.targetState = 'Warmed:Running';
+  group.beginReturn('Running');
+  await world.clock.run(5 * minute);
+  expect(stage.departure()).toMatchObject({ returns: true, phase: 'done' });
+  world.machine.restarted.length = 0;
+  setConnected(false);
+  group.begin('launch');
+  world.metadata.targetState = 'InService';
+  await world.clock.run(14 * minute);
+  expect(stage.status().join.state).toBe('joining');
+  expect(world.machine.restarted).toEqual([]);
+  await agent.stop();
+});
