@@ -48,11 +48,11 @@ export async function pullConfiguration(
   const documents = await fetchChanged(host, source, seen, signal);
   const lost = good.map(({ name }) => name).filter((name) => documents.every((each) => each.name !== name));
   const newlyLost = lost.filter((name) => before?.lost?.includes(name) !== true);
-  const now = host.clock.now();
-  // A wall clock that was set back must not keep a deleted document for hours.
-  const lostAt = newlyLost.length > 0 ? now : Math.min(before?.lostAt ?? 0, now);
-  const known = lost.length > 0 ? { lost, lostAt } : {};
-  if (lost.length > 0 && now - lostAt < lostMs) {
+  const now = { bootId: lost.length === 0 ? '' : await host.machine.readBootId(), uptime: host.clock.uptime() };
+  const { lostSince = now } = before ?? {};
+  const isAnew = newlyLost.length > 0 || lostSince.bootId !== now.bootId;
+  const known = lost.length > 0 ? { lost, lostSince: isAnew ? now : lostSince } : {};
+  if (known.lostSince !== undefined && now.uptime - known.lostSince.uptime < lostMs) {
     await write(host, { source, good, ...before, ...known });
     throw new DocumentsLost(
       `${source} lists ${lost.join(', ')} no more; if it lists as little after a minute, that is believed`,
@@ -69,7 +69,7 @@ export async function pullConfiguration(
     // When the documents did not change, the node's own files did, and the error names them. The
     // set in use is then not noted as refused.
     const refused = isDeepStrictEqual(documents, good) ? undefined : { source, documents, why: messageOf(error) };
-    const { lost: _lost, lostAt: _lostAt, ...kept } = before ?? { source, good: [] };
+    const { lost: _lost, lostSince: _lostSince, ...kept } = before ?? { source, good: [] };
     await write(host, { ...kept, ...known, ...(refused !== undefined && { refused }) });
     throw error;
   }

@@ -20,8 +20,8 @@ export interface Refreshed {
   refused?: { source: string; documents: readonly PulledDocument[]; why: string };
   /** Names of documents in `good` that the source has just not listed. */
   lost?: readonly string[];
-  /** The wall clock when it began to list no more than that. */
-  lostAt?: number;
+  /** When it began to list no more than that. The wall clock may be set forward at a boot. */
+  lostSince?: { bootId: string; uptime: number };
 }
 
 /** Undefined for another text than ours: everything is then pulled again. */
@@ -29,7 +29,7 @@ export function parseRefreshed(text: string | undefined): Refreshed | undefined 
   try {
     const value = JSON.parse(text ?? 'null') as (Partial<Refreshed> & { isEmptied?: unknown }) | null;
     if (typeof value?.source !== 'string' || !areDocuments(value.good)) return undefined;
-    const { source, good, refused, lostAt } = value;
+    const { source, good, refused, lostSince } = value;
     // Up to version 0.1.0, the file says only that the source has listed none of them.
     const lost = value.isEmptied === true ? good.map(({ name }) => name) : value.lost;
     const isWhole =
@@ -39,7 +39,7 @@ export function parseRefreshed(text: string | undefined): Refreshed | undefined 
       good,
       ...(isWhole && refused !== undefined && { refused }),
       ...(Array.isArray(lost) && lost.every((name) => typeof name === 'string') && { lost }),
-      ...(typeof lostAt === 'number' && { lostAt }),
+      ...(typeof lostSince?.bootId === 'string' && typeof lostSince.uptime === 'number' && { lostSince }),
     };
   } catch {
     return undefined;

@@ -106,7 +106,12 @@ describe('documents that are pulled', () => {
   });
 
   // A bootstrap that is tried again asks twice within a second.
-  it.each(['within a second', 'after the clock was set back'])('stay in use when lists lack one %s', async (when) => {
+  it.each([
+    'within a second',
+    'after the clock was set back',
+    'after the clock was set forward',
+    'before and after a reboot',
+  ])('stay in use when lists lack one %s', async (when) => {
     const node = openNode();
     const a = 'disk: {leave: false}\n';
     node.offers({ a });
@@ -114,18 +119,24 @@ describe('documents that are pulled', () => {
     node.offers({});
     await expect(node.pull()).rejects.toThrow(DocumentsLost);
     if (when === 'within a second') await node.clock.run(1_000);
-    else node.clock.jump(-3_600_000);
+    if (when.includes('set')) node.clock.jump(when.includes('back') ? -3_600_000 : 3_600_000);
+    if (when.includes('reboot')) {
+      await node.clock.run(120_000);
+      node.world.machine.bootId = 'boot-2';
+    }
     await expect(node.pull()).rejects.toThrow('lists a no more');
     expect((await node.settled()).disk.leave).toBe(false);
     await node.clock.run(60_000);
     expect(await node.pull()).toBe('changed');
   });
 
-  it('are dropped at once where an older version has noted that their source is empty', async () => {
+  it('are dropped after a minute where an older version has noted that their source is empty', async () => {
     const node = openNode();
     const good = [{ name: 'a', version: '1', text: 'disk: {checks: 4}\n' }];
     node.world.machine.files.set(paths.refreshed, JSON.stringify({ source: 'ssm:/ecs/web', good, isEmptied: true }));
     node.offers({});
+    await expect(node.pull()).rejects.toThrow(DocumentsLost);
+    await node.clock.run(60_000);
     expect(await node.pull()).toBe('changed');
   });
 
