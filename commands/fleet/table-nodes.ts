@@ -116,7 +116,7 @@ const sweep: Command = {
       name: 'recheck',
       value: 'SECONDS',
       whole: { min: 1, max: 3_600 },
-      help: 'Time that a node must look the same within the run before the run drains, terminates or deregisters it; default 180',
+      help: 'Time that a node must look the same within the run before the run drains, terminates or deregisters it, or makes it ACTIVE; default 180',
     },
     {
       name: 'max',

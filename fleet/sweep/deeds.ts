@@ -48,13 +48,13 @@ export async function carryOut(
       await fleet.untagMachine(instanceId, oldMissingTag, deed.value, signal);
       return true;
     case 'activate':
-      return activate(context, instanceId, deed, signal);
+      return activate(context, finding, deed, signal);
     case 'drain':
       return drain(context, finding, deed, signal);
     case 'terminate':
       return terminate(context, finding, signal);
     case 'clear-protection':
-      return clearProtection(context, instanceId, signal);
+      return clearProtection(context, instanceId, deed, signal);
     case 'deregister-container-instance':
       if (!(await isGone(context, instanceId, signal))) return false;
       return deregisterContainerInstance(context, finding, deed, signal);
@@ -89,9 +89,11 @@ interface OnNode {
 
 /**
  * Whether ECS still says what the deed rests on, by all its records of the instance. A drain: the
- * same record is ACTIVE and not connected. A deregistration: no record is connected, or the stale
- * record is still not in use. A termination: ECS still has no record of the node; or it is DRAINING
- * and, depending on the party that drained it, its ECS agent is not connected or it has no task.
+ * same record is ACTIVE and not connected. ACTIVE: the same record is DRAINING and connected, and
+ * neither its node nor a person has drained it. A deregistration: no record is connected, or the
+ * stale record is still not in use. A termination: ECS still has no record of the node; or it is
+ * DRAINING and, depending on the party that drained it, its ECS agent is not connected or it has no
+ * task.
  */
 export function isStillSo(
   { kind, deed }: Pick<SweepFinding, 'kind' | 'deed'>,
@@ -102,6 +104,10 @@ export function isStillSo(
     stale,
   } = separateRecords(records);
   if (deed?.kind === 'drain') return real?.arn === deed.arn && real.status === 'ACTIVE' && !real.agentConnected;
+  if (deed?.kind === 'activate') {
+    if (real?.arn !== deed.arn || real.status !== 'DRAINING' || !real.agentConnected) return false;
+    return real.leavesSince === undefined;
+  }
   if (deed?.kind === 'deregister-container-instance')
     return records.some(({ arn }) => arn === deed.arn) && !records.some(({ agentConnected }) => agentConnected);
   if (deed?.kind === 'deregister-stale') return stale.some((each) => each.arn === deed.arn && !mayBeInUse(each, real));
@@ -129,15 +135,14 @@ async function drain(
 
 async function activate(
   context: DeedContext,
-  id: string,
+  finding: SweepFinding,
   { arn, group }: OnNode,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { fleet, cluster } = context;
+  const { instanceId: id } = finding;
   const { machine, records } = await readAgain(context, id, signal);
-  const [real] = separateRecords(records).real;
-  if (real?.arn !== arn || real.status !== 'DRAINING' || !real.agentConnected) return false;
-  if (real.leavesSince !== undefined) return false;
+  if (!isStillSo(finding, records)) return false;
   // Last: a node that its group is terminating must not get new tasks.
   const member = await fleet.readMember(id, signal);
   if (member?.lifecycleState !== 'InService' || protectedBy(machine, undefined) !== undefined) return false;
@@ -160,10 +165,16 @@ async function terminate(context: DeedContext, finding: SweepFinding, signal: Ab
   return true;
 }
 
-async function clearProtection({ fleet }: DeedContext, instanceId: string, signal: AbortSignal): Promise<boolean> {
+async function clearProtection(
+  { fleet }: DeedContext,
+  instanceId: string,
+  { isLeaving }: { isLeaving: boolean },
+  signal: AbortSignal,
+): Promise<boolean> {
   const machine = await fleet.readMachine(instanceId, signal);
   const member = await fleet.readMember(instanceId, signal);
   if (machine === undefined || member === undefined || protectedBy(machine, member) !== undefined) return false;
+  if (isLeaving && !member.lifecycleState.startsWith('Terminating')) return false;
   if (!(await fleet.readTerminationProtection(instanceId, signal))) return false;
   await fleet.clearTerminationProtection(instanceId, signal);
   return true;

@@ -79,13 +79,13 @@ export function findProtected(facts: SweepFacts): SweepFinding[] {
     const finding = { kind: 'termination-protection', instanceId, evidence } as const;
     const obstacle = protectedBy(facts.machines.get(instanceId), member);
     if (obstacle !== undefined) return [{ ...finding, why: obstacle }];
-    const deed = { kind: 'clear-protection' } as const;
+    const clear = (isLeaving: boolean) => ({ kind: 'clear-protection', isLeaving }) as const;
     if (registered.has(instanceId)) {
-      return [{ ...finding, deed, why: 'OpsWorks turns it on when an instance registers' }];
+      return [{ ...finding, deed: clear(false), why: 'OpsWorks turns it on when an instance registers' }];
     }
     // OpsWorks may have turned it on, and the node has deregistered already.
     if (facts.records !== undefined && lifecycleState.startsWith('Terminating')) {
-      return [{ ...finding, deed, why: 'its group is terminating it, so the protection has no use' }];
+      return [{ ...finding, deed: clear(true), why: 'its group is terminating it, so the protection has no use' }];
     }
     return [{ ...finding, why: 'OpsWorks has no record of the instance: a person may have turned it on' }];
   });

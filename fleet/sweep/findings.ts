@@ -28,7 +28,8 @@ export type Deed =
   | { kind: 'terminate' }
   | { kind: 'deregister-container-instance'; arn: string }
   | { kind: 'deregister-stale'; arn: string }
-  | { kind: 'clear-protection' }
+  /** `isLeaving`: only because its group terminates the instance. */
+  | { kind: 'clear-protection'; isLeaving: boolean }
   | { kind: 'deregister-record'; recordId: string }
   | { kind: 'remove-name'; value: string };
 

@@ -1,5 +1,5 @@
 /**
- * Looks at ECS for some minutes within one run before a node is drained, terminated or
+ * Looks at ECS for some minutes within one run before a node is drained, made ACTIVE, terminated or
  * deregistered. The samples of two runs say nothing about the time between them: an ECS agent may
  * connect anew at each.
  */
@@ -8,7 +8,7 @@ import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { FleetNodes } from '../../core/fleet/fleet-nodes.ts';
 import type { Clock } from '../../core/retry.ts';
 import { isStillSo } from './deeds.ts';
-import type { SweepFinding, SweepReport } from './findings.ts';
+import type { Deed, SweepFinding, SweepReport } from './findings.ts';
 
 /** The number of looks, spread evenly over the time. Each lists the whole cluster. */
 const looks = 6;
@@ -60,11 +60,15 @@ export function endsNode({ deed }: SweepFinding): boolean {
   return deed?.kind === 'drain' || deed?.kind === 'terminate';
 }
 
-/** A drain, a termination, or a deregistration, which ends the tasks of a node that lives. */
+/**
+ * A drain, a termination, or a deregistration, which ends the tasks of a node that lives. ACTIVE as
+ * well: a node that its own program or a person drained would get tasks for ever.
+ */
 export function mustLast(finding: SweepFinding): boolean {
-  const kind = finding.deed?.kind;
-  return endsNode(finding) || kind === 'deregister-container-instance' || kind === 'deregister-stale';
+  return endsNode(finding) || others.has(finding.deed?.kind);
 }
+
+const others = new Set<Deed['kind'] | undefined>(['activate', 'deregister-container-instance', 'deregister-stale']);
 
 function openKeep(
   lasting: readonly SweepFinding[],
