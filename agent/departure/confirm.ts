@@ -360,11 +360,22 @@ function readRecord(host: Host, { cluster }: Config, signal: AbortSignal) {
   return callOnce(host, signal, (callSignal) => host.cloud.readContainerInstance(cluster, undefined, callSignal));
 }
 
-async function askQueue({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
-  if (!(await isDiskFull(host, config, signal))) return { agrees: false, words: 'the disk is no longer full' };
+async function askQueue(departure: Departure, signal: AbortSignal): Promise<Answer> {
+  const { host, config } = departure;
+  const isFreed = !hasEmptiedItself(departure) && !(await isDiskFull(host, config, signal));
+  if (isFreed) return { agrees: false, words: 'the disk is no longer full' };
   const record = await readRecord(host, config, signal);
   const isQueued = record?.queuedFor.includes('disk') === true;
   return { agrees: isQueued, words: `ECS: ${isQueued ? 'queued to leave' : 'not in the queue to leave'}` };
+}
+
+/**
+ * Its tasks have left, and may have taken the data that filled the disk with them. A node that
+ * stayed would get tasks again, without the load balancers that it has left.
+ */
+function hasEmptiedItself(departure: Departure): boolean {
+  const hasLeft = irrevocableOf(departure.state).leftBalancersAt !== undefined && hasBalancers(departure);
+  return hasLeft && departure.isEmptied === true;
 }
 
 async function askEcsAgent(departure: Departure, signal: AbortSignal): Promise<Answer> {

@@ -57,6 +57,8 @@ export interface Departure {
   trouble(what: string, error: unknown): Promise<void>;
   /** The uptime at which the second source was last asked. */
   askedAt?: number;
+  /** This process has seen tasks on the node, and then that none is left but daemon tasks. */
+  isEmptied?: boolean;
   /** Whether EC2 has named no spot request of this instance for a while. */
   lacksSpotRequest?: ReturnType<typeof openLasting>;
   /** Work that runs during the phases; awaited before the node leaves its registrar. */

@@ -30,6 +30,7 @@ interface Wait {
   look: LookAtTasks;
   stopTimes: StopTimes;
   drainAgain: ReturnType<typeof openDrainAgain>;
+  hadTasks: boolean;
 }
 
 export async function waitForTasks(departure: Departure, signal: AbortSignal): Promise<void> {
@@ -45,10 +46,13 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
     look: async (callSignal) => mergeSights(await Promise.all(looks.map((look) => look(callSignal)))),
     stopTimes,
     drainAgain: openDrainAgain(departure, records),
+    hadTasks: false,
   };
   let rest = await waitWhileAllowed(wait, signal);
+  departure.isEmptied = wait.hadTasks && rest === undefined;
   await mustStillStand(departure, signal, 0);
   if (rest !== undefined && mayStopTasks(departure)) rest = await stopInTime(wait, rest, signal);
+  departure.isEmptied = wait.hadTasks && rest === undefined;
   if (rest === undefined) return stopDaemonTasks(wait, signal);
   // The daemon tasks stay as well: a log shipper is needed as long as another task writes logs.
   await departure.trouble('tasks left to the end of the instance', renderBlockers(departure.state.blockers));
@@ -196,10 +200,11 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
  * `leftMs` gives the time left to wait.
  */
 async function waitUntilGone(
-  { departure, look: readRemaining, drainAgain }: Wait,
+  wait: Wait,
   signal: AbortSignal,
   leftMs: (sight: TaskSight) => Promise<number>,
 ): Promise<TaskSight | undefined> {
+  const { departure, look: readRemaining, drainAgain } = wait;
   const { clock, log } = departure.host;
   for (;;) {
     // If AWS did not answer when it was time to drain, tasks keep arriving, so each round tries
@@ -212,6 +217,7 @@ async function waitUntilGone(
     const isDrainedAgain = isDrained && (await drainAgain(sight.listed, signal));
     if (isDrainedAgain) await noteTasksSince(departure, clock.uptime());
     const { blockers, sure: isCertain } = sight;
+    wait.hadTasks ||= blockers.length > 0;
     if (blockers.join() !== departure.state.blockers.join()) {
       await departure.note({ blockers });
       log.info('waiting for tasks', { count: blockers.length, blockers: blockers.slice(0, 10) });
