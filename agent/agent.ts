@@ -222,7 +222,8 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
   });
   const joinPause = openGrowingPause(host.clock, joinPauses);
   // An older version has joined without a note.
-  if (isJoined()) await noteJoined(host, config.cluster, signal);
+  const note = openJoinNote(host, config.cluster);
+  if (isJoined()) await note(signal);
   // A round may begin early, together with another timer, because each wake-up costs CPU time.
   const next = (at: number) => ({ earliestAt: at + joinEveryMs / 2, latestAt: at + joinEveryMs });
   return everyInterval(host.clock, { everyMs: joinEveryMs, next }, signal, async () => {
@@ -241,18 +242,33 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
         host.log.info('joined', { cluster: config.cluster });
         host.events.tell({ type: 'joined', uptimeSeconds: Math.round(host.clock.uptime() / 1000) });
         joinPause.reset();
-        await noteJoined(host, config.cluster, signal);
+        await note(signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!remaining.aborted) await handleJoinFailure(joining, error, signal);
         if (knownFacts.watchesUnjoined === true) joinPause.begin();
       }
     } else if (remaining !== undefined) {
+      await note(signal);
       const both = AbortSignal.any([signal, remaining]);
       await hooks.tryAgain(both).catch(() => signal.throwIfAborted());
       await provider.look(both).catch(() => signal.throwIfAborted());
     }
   });
+}
+
+/** The pauses after the disk has refused the note: it may be full for days. */
+const notePauses = { firstMs: 60_000, longestMs: 3_600_000 };
+
+/** Writes the note once, and again later where the disk refuses it. */
+function openJoinNote(host: Host, cluster: string): (signal: AbortSignal) => Promise<void> {
+  const pause = openGrowingPause(host.clock, notePauses);
+  let isNoted = false;
+  return async (signal) => {
+    if (isNoted || !pause.isOver()) return;
+    isNoted = await noteJoined(host, cluster, signal);
+    if (!isNoted) pause.begin();
+  };
 }
 
 async function handleJoinFailure(

@@ -26,6 +26,8 @@ export interface DepartureEffects {
   onRefused?(): void;
   /** The container instances (ARNs) that these departures have set to DRAINING. */
   drainedArns?: Set<string>;
+  /** Called when a call that sets DRAINING got no answer: ECS may still carry it out. */
+  onLostDraining?(): void;
   /** The state stays in memory: this is an order beside the departure on disk. */
   isBeside?: true;
 }

@@ -36,7 +36,7 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   // If ECS does not confirm this record as ours, the node does not ask about it every two seconds.
   if (named !== undefined && named !== containerInstance.arn) drainedArns.add(named);
   if (drainedArns.has(containerInstance.arn)) return;
-  await stopPlacement(host, containerInstance, ms, signal);
+  await setDraining(departure, containerInstance, ms, signal);
   drainedArns.add(containerInstance.arn);
   if (state.drainedAt === undefined) {
     await departure.note({ drainedAt: host.clock.now() });
@@ -46,6 +46,21 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   host.log.info('DRAINING', { ms: host.clock.now() - state.startedAt });
   departure.background.push(drainOthers(departure, containerInstance, ms, signal).catch(() => {}));
   if (marksDraining(state)) departure.background.push(markAsOwn(departure, containerInstance, ms, signal));
+}
+
+/** A call without an answer may take effect after the departure is undone (`openLateDraining`). */
+async function setDraining(
+  { host, effects }: Departure,
+  record: ContainerInstanceRef,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await stopPlacement(host, record, withinMs, signal);
+  } catch (error) {
+    if (!(error instanceof Refused)) effects.onLostDraining?.();
+    throw error;
+  }
 }
 
 /**
@@ -98,7 +113,7 @@ async function drainOthers(
 ): Promise<void> {
   for (const other of await findOtherRecords(departure.host, first, withinMs, signal)) {
     try {
-      await stopPlacement(departure.host, other, withinMs, signal);
+      await setDraining(departure, other, withinMs, signal);
       departure.drainedArns.add(other.arn);
     } catch (error) {
       signal.throwIfAborted();
@@ -142,7 +157,7 @@ export function openDrainAgain(
     if (!isDue || host.clock.uptime() < earliestAt) return false;
     earliestAt = host.clock.uptime() + againMs;
     try {
-      for (const record of records) await stopPlacement(host, record, shortMs, signal);
+      for (const record of records) await setDraining(departure, record, shortMs, signal);
       isDue = false;
       host.log.info('DRAINING again');
     } catch (error) {

@@ -13,7 +13,7 @@ import { openDeparture, openRewriting, writeDeparture } from './departure.ts';
 import { keepDrained } from './drain.ts';
 import { chooseOrder, isConfirmedBy, isDoneFor, isOver, isRevocable, merge, type StandingOrder } from './order.ts';
 import { isFresh, openPendingOrders } from './pending-orders.ts';
-import { undoDeparture, type UndoOptions } from './undo.ts';
+import { openLateDraining, undoDeparture, type UndoOptions } from './undo.ts';
 import { runDeparture, type DepartureEffects } from './leave.ts';
 import type { Order } from '../watching/watcher.ts';
 
@@ -67,7 +67,7 @@ interface Options extends Effects {
 }
 
 export function openSupervisor(host: Host, config: Config, options: Options, signal: AbortSignal): Supervisor {
-  const { promise: left, resolve, reject } = Promise.withResolvers<DepartureState>();
+  const { promise: left, resolve: onLeft, reject: onFailed } = Promise.withResolvers<DepartureState>();
   left.catch(() => {});
   let standing: readonly Order[] = [];
   let before: Before = { onDisk: options.past };
@@ -75,7 +75,8 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
   const oneAtATime = openQueue();
   const undoing = openUndoing(oneAtATime, signal);
   const onDenied = (cause: Cause, why: string, key?: string) => supervisor.onTakenBack?.(cause, why, key);
-  const departure = openRunner(host, config, options, signal, { onLeft: resolve, onFailed: reject, onDenied });
+  const lateDraining = openLateDraining(host, config, signal);
+  const departure = openRunner(host, config, options, signal, { onLeft, onFailed, onDenied, ...lateDraining });
   const onConfirmed = () => void oneAtATime(apply).catch(() => {});
   const pending = openPendingOrders(host, config, { ...options, onConfirmed, onDenied }, signal);
   const known = (order: Order) =>
@@ -100,9 +101,7 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
     state: departure.state,
     isAtRest: departure.isAtRest,
     isConfirmed: (order) => known(order).confirmation !== undefined,
-    async stopped() {
-      await Promise.all([departure.stopped(), pending.stopped()]);
-    },
+    stopped: async () => void (await Promise.all([departure.stopped(), pending.stopped()])),
     idle: () => (departure.isRunning() ? undefined : signals.departureBegins()),
     remaining: signals.remaining,
     async follow(orders) {
@@ -123,6 +122,7 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
         const undone = await undoDeparture(host, config, departure.state(), undoOptions, undoSignal);
         if (undone) before = departure.forget();
         signals.renew();
+        if (undone && !undoOptions.keepDraining) lateDraining.watch(signals.departureBegins());
         return undone;
       }),
   };
@@ -196,6 +196,7 @@ interface Outcomes {
   onLeft(state: DepartureState): void;
   onFailed(error: unknown): void;
   onDenied(cause: Cause, why: string, key?: string): void;
+  onLostDraining(): void;
 }
 
 /** The one departure of this process. */
@@ -204,7 +205,7 @@ function openRunner(
   config: Config,
   { deregister }: Effects,
   signal: AbortSignal,
-  { onLeft, onFailed, onDenied }: Outcomes,
+  { onLeft, onFailed, onDenied, onLostDraining }: Outcomes,
 ): Runner {
   let state: DepartureState | undefined;
   let running: { controller: AbortController; done: Promise<void> } | undefined;
@@ -216,7 +217,7 @@ function openRunner(
   const lastState = () => state;
   const run = async (order: StandingOrder, callSignal: AbortSignal): Promise<void> => {
     try {
-      await runToItsEnd(host, config, order, { deregister, onChange, lastState, onLeft }, callSignal);
+      await runToItsEnd(host, config, order, { deregister, onChange, lastState, onLeft, onLostDraining }, callSignal);
     } catch (error) {
       if (callSignal.aborted) return;
       if (!(error instanceof TakenBack)) return onFailed(error);
@@ -317,7 +318,9 @@ function openQueue(): <T>(change: () => Promise<T>) => Promise<T> {
   };
 }
 
-type RunEffects = Effects & Required<Pick<DepartureEffects, 'onChange' | 'lastState'>> & Pick<Outcomes, 'onLeft'>;
+type RunEffects = Effects &
+  Required<Pick<DepartureEffects, 'onChange' | 'lastState' | 'onLostDraining'>> &
+  Pick<Outcomes, 'onLeft'>;
 
 /**
  * Where the node remains, this goes on until the departure is called off or replaced: it drains

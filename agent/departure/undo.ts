@@ -140,6 +140,41 @@ async function removeMarks(
   }
 }
 
+/** ECS carries out a late call within seconds. The second look is for one that takes longer. */
+const lateLooksMs = [20_000, singleErrorMs];
+
+/** ECS may be silent. Nobody else would make the node ACTIVE. */
+const stayActiveMs = 3_600_000;
+
+interface LateDraining {
+  /** A call that sets DRAINING got no answer. */
+  onLostDraining(): void;
+  /** Call it after a departure was undone. It ends when a departure begins, which `signal` says. */
+  watch(signal: AbortSignal): void;
+}
+
+/** Sets ACTIVE again where ECS carries out such a call after its departure was undone. */
+export function openLateDraining(host: Host, config: Config, agentSignal: AbortSignal): LateDraining {
+  let isNoted = false;
+  const look = async (ms: number, signal: AbortSignal) => {
+    await host.clock.sleep(ms, signal);
+    const read = (callSignal: AbortSignal) => host.cloud.readContainerInstance(config.cluster, undefined, callSignal);
+    const record = await callWithRetry(host, stayActiveMs, signal, read);
+    if (record?.status !== 'DRAINING') return;
+    host.log.warn('ECS drained this node late: it is made ACTIVE again');
+    await resumePlacement(host, { cluster: config.cluster, arn: record.arn }, stayActiveMs, signal);
+  };
+  return {
+    onLostDraining: () => void (isNoted = true),
+    watch(begins) {
+      if (!isNoted) return;
+      isNoted = false;
+      const signal = AbortSignal.any([agentSignal, begins]);
+      for (const ms of lateLooksMs) void look(ms, signal).catch(() => {});
+    },
+  };
+}
+
 /** The losses that ACTIVE does not undo, each with its remedy. */
 function whatIsLost(state: DepartureState, config: Config): string[] {
   const { leftBalancersAt, deregisteredAt } = irrevocableOf(state);

@@ -2,6 +2,7 @@
 
 import { messageOf, Refused, Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { openLasting, singleErrorMs } from '../../core/lasting.ts';
 import { shaped, text } from '../../core/shape.ts';
 import { readState } from '../../core/state/read-state.ts';
 import { parseState, paths, renderState, type BootstrapState } from '../../core/state/state.ts';
@@ -29,22 +30,31 @@ interface LastJoin {
 
 const isLastJoin = shaped<LastJoin>({ instanceId: text, bootId: text, cluster: text });
 
+/** The pause between two questions whether its group launches the node. */
+const launchAgainMs = 25_000;
+
 /** A disk that hangs must not delay the agent. */
 const diskMs = 2_000;
 
-/** Remembers across boots that the node has joined. Never throws, unless stopped. */
-export async function noteJoined(host: Host, cluster: string, signal: AbortSignal): Promise<void> {
+/**
+ * Remembers across boots that the node has joined, and where. False where the disk refused it: call
+ * it again. Never throws, unless stopped.
+ */
+export async function noteJoined(host: Host, cluster: string, signal: AbortSignal): Promise<boolean> {
   const { machine, identity, log } = host;
   const note = async () => {
     const bootId = await machine.readBootId();
-    if ((await readState(host, paths.joined, isLastJoin))?.bootId === bootId) return;
+    const last = await readState(host, paths.joined, isLastJoin);
+    if (last?.bootId === bootId && last.cluster === cluster) return;
     await machine.writeText(paths.joined, renderState({ instanceId: identity.instanceId, bootId, cluster }));
   };
   try {
     await callOnce(host, signal, note, diskMs);
+    return true;
   } catch (error) {
     signal.throwIfAborted();
     log.warn('not remembered that the node has joined', { error: messageOf(error) });
+    return false;
   }
 }
 
@@ -66,13 +76,19 @@ export async function findOtherCluster(host: Host, cluster: string, signal: Abor
 /**
  * Whether only one source says that a node that has joined before is not in service: ECS, or the
  * configuration, where it names another cluster than before. The node itself sees its ECS agent
- * disconnected also in an outage of ECS. True where that is unknown. False while its group launches
- * the node, from a warm pool for example.
+ * disconnected also in an outage of ECS. True where that is unknown. False where its group launches
+ * the node, from a warm pool for example, and says so for `singleErrorMs`.
  */
 export async function isDeniedByOne(host: Host, signal: AbortSignal): Promise<boolean> {
   try {
     if ((await readState(host, paths.joined, isLastJoin)) === undefined) return false;
-    return !isLaunching(await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)));
+    const lasts = openLasting(host.clock, singleErrorMs);
+    for (;;) {
+      const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal));
+      if (!isLaunching(membership)) return true;
+      if (lasts(true)) return false;
+      await host.clock.sleep(launchAgainMs, signal);
+    }
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof Refused || error instanceof Unavailable) return true;
