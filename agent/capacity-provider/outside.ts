@@ -38,7 +38,7 @@ const mostSearches = 9;
 export interface Search {
   /** Number of times that the node may still ask ECS for the cluster's capacity providers. */
   left: number;
-  /** The provider of this group, once ECS has named it. It does not change. */
+  /** The provider of this group, once ECS has named it. */
   provider?: string;
   group?: string;
   /** Called with the group, and the record of each answer that has it outside. */
@@ -80,9 +80,9 @@ export async function findOutside(subject: Subject, search: Search, signal: Abor
     search.left = 0;
     return undefined;
   }
+  const find = (callSignal: AbortSignal) => host.cloud.readCapacityProvider(config.cluster, group, callSignal);
   let provider = search.group === group ? search.provider : undefined;
   if (provider === undefined) {
-    const find = (callSignal: AbortSignal) => host.cloud.readCapacityProvider(config.cluster, group, callSignal);
     provider = await callOnce(host, signal, find);
     if (provider === undefined) return undefined;
     Object.assign(search, { provider, group, left: Infinity });
@@ -100,6 +100,13 @@ export async function findOutside(subject: Subject, search: Search, signal: Abor
   const obstacle = isLasting ? await findObstacle(subject, record, signal) : tooNew;
   // At the first look as well, so that the second one knows.
   const hold = isLasting && obstacle !== undefined ? undefined : await findHold(host, search, signal);
+  const isReady = isLasting && obstacle === undefined && hold === undefined;
+  // One answer may have named it, or it was deleted while the node had tasks, for days perhaps.
+  if (isReady && (await callOnce(host, signal, find)) !== provider) {
+    search.left = mostSearches;
+    delete search.provider;
+    return undefined;
+  }
   return { arn: record.arn, provider, isLasting, obstacle: obstacle ?? hold };
 }
 

@@ -13,6 +13,8 @@ import { longestGapMs, openLasting, singleErrorMs } from '../../core/lasting.ts'
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
+import { readLocalAgent } from '../container-instance.ts';
+import { readOutage } from '../leave-queue/dead-records.ts';
 import { readRequest } from '../request.ts';
 import { findHolder, heldBy } from '../held.ts';
 import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
@@ -383,8 +385,13 @@ async function askEcsAgent(departure: Departure, signal: AbortSignal): Promise<A
   const other = await findOtherCluster(host, config.cluster, signal);
   if (other !== undefined) return { agrees: undefined, words: `the node has joined ${other}, not ${config.cluster}` };
   const answer = judgeConnection(await readRecord(host, config, signal));
-  if (answer.agrees !== true || !isStarting(departure, config.ecsAgent)) return answer;
-  return { agrees: undefined, words: `${answer.words}, and the machine has just booted` };
+  if (answer.agrees !== true) return answer;
+  if (isStarting(departure, config.ecsAgent))
+    return { agrees: undefined, words: `${answer.words}, and the machine has just booted` };
+  // The ECS agent may run again, and ECS be silent towards all nodes. A dead one waits for nothing.
+  const isNamed = (await readLocalAgent(host, signal))?.containerInstanceArn !== undefined;
+  const outage = isNamed ? await readOutage(host, config, signal) : undefined;
+  return outage === undefined ? answer : { agrees: undefined, words: outage };
 }
 
 /**

@@ -3,6 +3,7 @@
  * disconnected when the instance ended, and the old record of an agent that lost its state.
  */
 
+import type { Config } from '../../config/config.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { ClusterHealth, Host, RecordSummary } from '../../core/host.ts';
 import { callOnce } from '../calls.ts';
@@ -75,4 +76,21 @@ export async function readLivingHealth(
   const { registered, disconnected, disconnectedArns } = health;
   const dead = await countDead(host, cluster, disconnectedArns, false, signal);
   return { registered: registered - dead, disconnected: disconnected - dead };
+}
+
+/** Fewer disconnected nodes than this are no outage, however small the cluster is. */
+const minNodes = 2;
+
+/**
+ * Why the connection of the ECS agents says nothing about this node: much of the cluster is
+ * disconnected. Undefined: that is not so.
+ */
+export async function readOutage(
+  host: Host,
+  { cluster, ecsAgent }: Config,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { registered, disconnected } = await readLivingHealth(host, cluster, signal);
+  const isOutage = disconnected >= minNodes && disconnected > (ecsAgent.maxDisconnectedPercent / 100) * registered;
+  return isOutage ? `${disconnected} of ${registered} nodes are disconnected: the fault is not this node's` : undefined;
 }

@@ -10,6 +10,7 @@ import type { ContainerInstance, Host, LocalAgent } from '../../core/host.ts';
 import { longestGapMs, openLasting } from '../../core/lasting.ts';
 import { callOnce } from '../calls.ts';
 import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
+import { readOutage } from '../leave-queue/dead-records.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { openQueuePosition } from '../leave-queue/queue-position.ts';
 import { pingDocker } from '../own-reasons.ts';
@@ -69,6 +70,8 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
         const { isImpaired, isDisconnected, words } = await lookAtEcs(host, signal);
         if (!isImpaired && !isDisconnected)
           throw new Unavailable(`${unit} is ${state} and ${words}: it is not restarted`);
+        const outage = isImpaired ? undefined : await readOutage(host, config, signal);
+        if (outage !== undefined) throw new Unavailable(`${outage}: ${unit} is not restarted`);
       }
       // AWS may have taken minutes to answer.
       if ((await ping(host, signal)) === undefined) return 'wait';

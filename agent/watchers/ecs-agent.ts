@@ -8,7 +8,7 @@ import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { longestGapMs, openLasting, singleErrorMs } from '../../core/lasting.ts';
 import { callOnce } from '../calls.ts';
-import { readLivingHealth } from '../leave-queue/dead-records.ts';
+import { readOutage } from '../leave-queue/dead-records.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { mayLeaveWithoutRecord } from '../leave-queue/without-record.ts';
 import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
@@ -23,9 +23,6 @@ import type { KnownFacts } from '../known-facts.ts';
  * while disconnected.
  */
 const crossCheckMs = 600_000;
-
-/** Fewer disconnected nodes than this are no outage, however small the cluster is. */
-const minNodes = 2;
 
 /** One short list of the disconnected nodes must not hide an outage from a node. */
 const noOutageLastsMs = singleErrorMs;
@@ -121,21 +118,17 @@ function newer(asked: Answer | undefined, { lastSeen }: KnownFacts): Answer | un
  * Throws when much of the cluster is disconnected, or the node has joined another one, so that
  * nothing is done: the fault is not this node's.
  */
-function openOutageGuard({
-  cluster,
-  ecsAgent: { pollSeconds, maxDisconnectedPercent },
-}: Config): (host: Host, signal: AbortSignal) => Promise<boolean> {
-  const gapMs = Math.max(longestGapMs, 4 * pollSeconds * 1000);
+function openOutageGuard(config: Config): (host: Host, signal: AbortSignal) => Promise<boolean> {
+  const { cluster } = config;
+  const gapMs = Math.max(longestGapMs, 4 * config.ecsAgent.pollSeconds * 1000);
   let lasts: ReturnType<typeof openLasting> | undefined;
   return async (host, signal) => {
     const other = await findOtherCluster(host, cluster, signal);
     if (other !== undefined) throw new Unavailable(`the node has joined ${other}, so ${cluster} may not know it`);
     lasts ??= openLasting(host.clock, noOutageLastsMs, gapMs);
-    const { registered, disconnected } = await readLivingHealth(host, cluster, signal);
-    const isOutage = disconnected >= minNodes && disconnected > (maxDisconnectedPercent / 100) * registered;
-    const isOver = lasts(!isOutage);
-    if (isOutage)
-      throw new Unavailable(`${disconnected} of ${registered} nodes are disconnected: the fault is not this node's`);
+    const outage = await readOutage(host, config, signal);
+    const isOver = lasts(outage === undefined);
+    if (outage !== undefined) throw new Unavailable(outage);
     return isOver;
   };
 }
