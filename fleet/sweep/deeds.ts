@@ -93,7 +93,7 @@ interface OnNode {
  * neither its node nor a person has drained it. A deregistration: no record is connected, or the
  * stale record is still not in use. A termination: ECS still has no record of the node; or it is
  * DRAINING and, depending on the party that drained it, its ECS agent is not connected or it has no
- * task.
+ * task. Termination protection does not rest on ECS.
  */
 export function isStillSo(
   { kind, deed }: Pick<SweepFinding, 'kind' | 'deed'>,
@@ -108,6 +108,7 @@ export function isStillSo(
     if (real?.arn !== deed.arn || real.status !== 'DRAINING' || !real.agentConnected) return false;
     return real.leavesSince === undefined;
   }
+  if (deed?.kind === 'clear-protection') return true;
   if (deed?.kind === 'deregister-container-instance')
     return records.some(({ arn }) => arn === deed.arn) && !records.some(({ agentConnected }) => agentConnected);
   if (deed?.kind === 'deregister-stale') return stale.some((each) => each.arn === deed.arn && !mayBeInUse(each, real));

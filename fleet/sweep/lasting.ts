@@ -62,10 +62,13 @@ export function endsNode({ deed }: SweepFinding): boolean {
 
 /**
  * A drain, a termination, or a deregistration, which ends the tasks of a node that lives. ACTIVE as
- * well: a node that its own program or a person drained would get tasks for ever.
+ * well: a node that its own program or a person drained would get tasks for ever. The protection of
+ * an instance that leaves: the survey after the looks must say so too, or a person's is lost.
  */
 export function mustLast(finding: SweepFinding): boolean {
-  return endsNode(finding) || others.has(finding.deed?.kind);
+  const { deed } = finding;
+  if (deed?.kind === 'clear-protection') return deed.isLeaving;
+  return endsNode(finding) || others.has(deed?.kind);
 }
 
 const others = new Set<Deed['kind'] | undefined>(['activate', 'deregister-container-instance', 'deregister-stale']);

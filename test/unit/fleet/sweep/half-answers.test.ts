@@ -28,8 +28,17 @@ test.each([
   expect(await deedsOf()).toEqual(deeds);
 });
 
+// Auto Scaling's lists and its answers about the one instance may be wrong together for a moment.
+test("a person's protection stays on a node that Auto Scaling calls Terminating for 45 s", async () => {
+  addNode(fleet, id, clock.now(), { member: { lifecycleState: 'Terminating:Wait' } });
+  fleet.protectedIds.add(id);
+  clock.schedule(45_000, () => (fleet.members.get(id)!.lifecycleState = 'InService'));
+  expect(await deedsOf({ stack: 'stack' })).toEqual([]);
+});
+
 test.each([
   ['in one list only', 1, []],
+  ['in the lists of both surveys only', 2, []],
   ['each time (control)', Infinity, [`clear ${id}`]],
 ])("a person's protection is cleared when its group terminates the node: so %s", async (_what, lies, deeds) => {
   addNode(fleet, id, clock.now());
