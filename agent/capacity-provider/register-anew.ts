@@ -5,7 +5,7 @@
 
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { ContainerInstance, Host } from '../../core/host.ts';
-import { openLasting } from '../../core/lasting.ts';
+import { openLasting, singleErrorMs } from '../../core/lasting.ts';
 import { paths } from '../../core/state/state.ts';
 import { callOnce, callWithRetry } from '../calls.ts';
 import { readLocalAgent, resumePlacement, stopPlacement } from '../container-instance.ts';
@@ -97,7 +97,14 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
   },
   async restoring({ host, registration: { cluster, arn, detail }, mayActivate }, signal) {
     await startEcsAgent(host, signal);
-    if (mayActivate()) await resumePlacement(host, { cluster, arn }, callsMs, signal);
+    if (mayActivate()) {
+      await resumePlacement(host, { cluster, arn }, callsMs, signal);
+      // A call that set DRAINING may have had no answer. ECS may carry it out late.
+      await host.clock.sleep(singleErrorMs, signal);
+      const read = (callSignal: AbortSignal) => host.cloud.readContainerInstance(cluster, arn, callSignal);
+      const isDraining = (await callWithRetry(host, callsMs, signal, read))?.status === 'DRAINING';
+      if (isDraining && mayActivate()) await resumePlacement(host, { cluster, arn }, callsMs, signal);
+    }
     return { stage: 'over', detail: `given up: ${detail ?? 'unknown reason'}` };
   },
 };

@@ -1,6 +1,7 @@
-/** A node outside a capacity provider that does not exist, or no longer. */
+/** A node outside a capacity provider that does not exist, no longer, or while ECS is busy. */
 
 import { expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
 import { outside } from './outside-provider.ts';
 
 const minute = 60_000;
@@ -41,5 +42,22 @@ it.each([
   task.lastStatus = 'STOPPED';
   await world.clock.run(30 * minute);
   expect(world.calls.of('deregisterContainerInstance')).toHaveLength(times);
+  await agent.stop();
+});
+
+// ECS carried the call out after the node had given up, and the node stayed DRAINING for ever.
+it.each([
+  ['never (control)', undefined],
+  ['20 s later', 20_000],
+])('a node is ACTIVE where ECS answers each DRAINING by HTTP 503, and carries it out %s', async (_how, ms) => {
+  const stage = outside();
+  const { world, host, own } = stage;
+  const drain = async () => {
+    if (ms !== undefined) world.clock.schedule(ms, () => void (own.status = 'DRAINING'));
+    throw new Unavailable('HTTP 503');
+  };
+  const agent = stage.agent({ ...host, cloud: { ...host.cloud, drain } });
+  await world.clock.run(30 * minute);
+  expect(own.status).toBe('ACTIVE');
   await agent.stop();
 });
